@@ -1,0 +1,35 @@
+"""The error tree.
+
+HoldfastError
+├── ConfigError      the environment or values.toml is wrong; starting again won't help
+├── UpdateError      an update that can't be applied; `status` says how HTTP answers it
+├── LogStartError    the Kafka log starts above 0 and Redis holds no state to go with it
+└── UnavailableError Redis or Kafka can't be asked now; retry
+"""
+
+from __future__ import annotations
+
+
+class HoldfastError(Exception):
+    """Base of every error that Holdfast raises on purpose."""
+
+
+class ConfigError(HoldfastError):
+    """A setting or a line of values.toml is wrong. The message names the key, never its value."""
+
+
+class UpdateError(HoldfastError):
+    """An update is malformed: `status` is 400 (not JSON), 413 (too large) or 422 (not an update)."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class LogStartError(HoldfastError):
+    """Part of a topic's history is gone and Redis holds no state that replaces it."""
+
+
+class UnavailableError(HoldfastError):
+    """A part that is needed can't be asked now. Back off and ask again."""

@@ -1,0 +1,98 @@
+"""How a release looks on each transport, and how Pushpin is told of it.
+
+Event streams: WHATWG HTML, 9.2 Server-sent events. Items and channels: the GRIP protocol.
+One encoder for all: nothing else in Holdfast writes an SSE field.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+from gripcontrol import HttpStreamFormat
+from pubcontrol import Item
+
+from holdfast.snapshots import Snapshot
+
+TEXT_CHANNEL = "updates"
+STALE_CHANNEL = "stale"
+HEARTBEAT_SECONDS = 20
+
+SSE_COMMENT = b":\n\n"
+TEXT_COMMENT = b"\n"
+
+# A line of an event stream ends at CR, LF or CRLF; nothing else ends one.
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def value_channel(name: str) -> str:
+    """The channel of a value's SSE, long-poll and WebSocket viewers."""
+    return f"value:{name}"
+
+
+def surrogate_key(name: str) -> str:
+    """The key that a purge of the value names."""
+    return f"value:{name}"
+
+
+def sse_event(data: bytes, *, id: str | None = None, event: str | None = None) -> bytes:
+    """One server-sent event. Line ends in `data` make more data lines, never another field.
+
+    Raises ValueError when `id` or `event` holds CR, LF or NUL: those fields can't carry them.
+    """
+    lines = []
+    for field, text in ((b"event", event), (b"id", id)):
+        if text is None:
+            continue
+        if any(end in text for end in "\r\n\0"):
+            raise ValueError(f"CR, LF or NUL in the SSE field {field.decode()}")
+        lines.append(field + b": " + text.encode())
+    lines.extend(b"data: " + line for line in _LINE_END.split(data))
+    return b"\n".join(lines) + b"\n\n"
+
+
+def sse_release(snapshot: Snapshot) -> bytes:
+    """A release as a server-sent event: its version is the id, its snapshot the data."""
+    return sse_event(snapshot.encode(), id=str(snapshot.version))
+
+
+def sse_reset(reason: str) -> bytes:
+    """Tells a client that what it has seen doesn't lead to what comes next."""
+    return sse_event(msgspec.json.encode({"reason": reason}), event="reset")
+
+
+def text_release(snapshot: Snapshot) -> bytes:
+    """A release as a line of /stream. The space after the colon is the seed's own format."""
+    return b'{"data": ' + snapshot.json + b"}\n"
+
+
+def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
+    """The items that carry a release; `text`: the value is the one that /stream serves."""
+    items = [(value_channel(snapshot.name), sse_release(snapshot))]
+    if text:
+        items.append((TEXT_CHANNEL, text_release(snapshot)))
+    return [_item(channel, body, snapshot.version, snapshot.prev) for channel, body in items]
+
+
+def confirm_items(name: str, version: int, *, text: bool) -> list[dict[str, Any]]:
+    """Heartbeats whose id and prev-id are both `version`.
+
+    Who is at that version sees a comment; Pushpin makes anyone behind recover.
+    """
+    items = [(value_channel(name), SSE_COMMENT)]
+    if text:
+        items.append((TEXT_CHANNEL, TEXT_COMMENT))
+    return [_item(channel, body, version, version) for channel, body in items]
+
+
+def stale_hint() -> dict[str, Any]:
+    """Asks Pushpin to recover every viewer that was served while the origin was down."""
+    return {"channel": STALE_CHANNEL, "formats": {"http-stream": {"action": "hint"}}}
+
+
+def _item(channel: str, body: bytes, version: int, prev: int) -> dict[str, Any]:
+    item = Item(HttpStreamFormat(body.decode()), id=str(version), prev_id=str(prev))
+    exported: dict[str, Any] = item.export()
+    exported["channel"] = channel
+    return exported

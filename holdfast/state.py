@@ -1,0 +1,280 @@
+"""The state in Redis: one method per Lua script, and the keys that they share.
+
+Every multi-step change is one script in lua/; its header gives keys, arguments and results.
+Methods raise UnavailableError when Redis can't be asked; asking again is always safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import redis
+
+from holdfast.errors import UnavailableError
+from holdfast.snapshots import EMPTY, Snapshot
+from holdfast.values import Rules
+
+HISTORY_LENGTH = 60
+BUDGET_KEY = "budget"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+    def key(self, prefix: str) -> str:
+        return f"{prefix}:{self.topic}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Consecutive updates of one value in one batch, as one change.
+
+    first, next: offsets of the first record and of the one after the last. change: ARGV from
+    "add" or "set" on, as lua/apply.lua takes it. single: the fold is one record.
+    """
+
+    name: str
+    first: int
+    next: int
+    change: tuple[str | bytes, ...]
+    single: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A release that was just made."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Nothing to release, but `version` was never announced."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Nothing may be released for another `ms`."""
+
+    ms: int
+
+
+ReleaseResult = Released | Owed | Wait | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the origin serves. snapshot: None when the value has no release yet."""
+
+    ready: bool
+    snapshot: Snapshot | None
+    history: tuple[Snapshot, ...] = ()
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise UnavailableError(f"Redis does not answer: {error}") from error
+    except redis.ResponseError as error:
+        # LOADING, READONLY, NOREPLICAS, OOM, NOSCRIPT after a failover: all pass with time.
+        raise UnavailableError(f"Redis refuses: {error}") from error
+
+
+def connect(url: str) -> redis.Redis:
+    """A client with timeouts; connects when first used."""
+    return redis.Redis.from_url(
+        url, socket_timeout=2.0, socket_connect_timeout=1.0, health_check_interval=15
+    )
+
+
+class State:
+    """Every read and write of Redis that Holdfast does."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        folder = files("holdfast") / "lua"
+        script = {
+            name: client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8"))
+            for name in ("apply", "advance", "heartbeat", "release", "announced", "view")
+        }
+        self._apply, self._advance = script["apply"], script["advance"]
+        self._heartbeat, self._release = script["heartbeat"], script["release"]
+        self._announced, self._view = script["announced"], script["view"]
+
+    # -- the publisher's side
+
+    def offset(self, partition: Partition) -> int | None:
+        """The next offset to fold; None when Redis knows nothing of the partition."""
+        with _available():
+            known: Any = self._redis.get(partition.key("offset"))
+        return None if known is None else int(known)
+
+    def apply(
+        self, partition: Partition, log_start: int, batch_first: int, folds: Sequence[Fold]
+    ) -> list[tuple[str, int]]:
+        """Apply folds in one round trip; per fold the script's word and its offset, if any."""
+        pipe = self._redis.pipeline(transaction=False)
+        for fold in folds:
+            self._apply(
+                keys=[partition.key("offset"), f"value:{fold.name}", partition.key("dirty")],
+                args=[
+                    fold.name,
+                    partition.key("applied"),
+                    log_start,
+                    batch_first,
+                    fold.first,
+                    fold.next,
+                    "single" if fold.single else "",
+                    *fold.change,
+                    "",
+                ],
+                client=pipe,
+            )
+        with _available():
+            replies: list[Any] = pipe.execute()
+        return [_word(reply) for reply in replies]
+
+    def advance(
+        self, partition: Partition, log_start: int, batch_first: int, next_offset: int
+    ) -> int | None:
+        """Move the partition on to `next_offset`; the offset to rewind to, if Redis says so."""
+        with _available():
+            reply: Any = self._advance(
+                keys=[partition.key("offset")], args=[log_start, batch_first, next_offset]
+            )
+        word, offset = _word(reply)
+        return offset if word == "REWIND" else None
+
+    def heartbeat(
+        self, partition: Partition, log_start: int, position: int, partitions: int, caught_up: bool
+    ) -> int | None:
+        """Vouch for this Redis, if `caught_up`; the offset to rewind to, if it has lost some."""
+        with _available():
+            reply: Any = self._heartbeat(
+                keys=[partition.key("offset"), f"ready:{partition.topic}"],
+                args=[log_start, position, partition.number, partitions, "1" if caught_up else "0"],
+            )
+        word, offset = _word(reply)
+        return offset if word == "REWIND" else None
+
+    def release(
+        self,
+        partition: Partition,
+        values: Sequence[Rules],
+        *,
+        budget_rate: float = 0.0,
+        budget_burst: int = 1,
+        now_us: int | None = None,
+    ) -> list[ReleaseResult]:
+        """Release what may be released, in one round trip; one result per value."""
+        pipe = self._redis.pipeline(transaction=False)
+        for rules in values:
+            name = rules.name
+            self._release(
+                keys=[
+                    f"value:{name}",
+                    f"bucket:{name}",
+                    BUDGET_KEY,
+                    partition.key("dirty"),
+                    partition.key("released"),
+                    f"history:{name}",
+                ],
+                args=[
+                    name,
+                    rules.rate,
+                    rules.burst,
+                    rules.threshold,
+                    int(rules.settle * 1e6),
+                    budget_rate,
+                    budget_burst,
+                    HISTORY_LENGTH,
+                    EMPTY[rules.reduce],
+                    "" if now_us is None else now_us,
+                ],
+                client=pipe,
+            )
+        with _available():
+            replies: list[Any] = pipe.execute()
+        return [
+            _release_result(rules.name, reply)
+            for rules, reply in zip(values, replies, strict=True)
+        ]
+
+    def announced(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:
+        """Note that these (name, version) were attempted on every node."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name, version in versions:
+            self._announced(
+                keys=[f"value:{name}", partition.key("dirty")], args=[name, version], client=pipe
+            )
+        with _available():
+            pipe.execute()
+
+    def dirty(self, partition: Partition) -> list[str]:
+        """Names that may need a release or an announce."""
+        with _available():
+            names: Any = self._redis.smembers(partition.key("dirty"))
+        return [name.decode() for name in names]
+
+    def released(self, partition: Partition) -> list[tuple[str, int, int]]:
+        """Every value that the partition has released: (name, version, released at in ms)."""
+        with _available():
+            names: Any = self._redis.zrange(partition.key("released"), 0, -1, withscores=True)
+            pipe = self._redis.pipeline(transaction=False)
+            for name, _ in names:
+                pipe.hget(f"value:{name.decode()}", "version")
+            versions = pipe.execute()
+        return [
+            (name.decode(), int(version), int(at))
+            for (name, at), version in zip(names, versions, strict=True)
+            if version is not None
+        ]
+
+    # -- the origin's side
+
+    def view(self, rules: Rules, *, history: bool = False) -> View:
+        """The published view of a value; `ready` False while it can't be trusted."""
+        name = rules.name
+        with _available():
+            reply: Any = self._view(
+                keys=[f"ready:{rules.topic}", f"value:{name}", f"history:{name}"],
+                args=["1" if history else "0"],
+            )
+        ready, (json, version, prev, at), entries = reply
+        snapshot = None
+        if version is not None:
+            snapshot = Snapshot(name, json, int(version), int(prev), int(at))
+        return View(bool(ready), snapshot, tuple(_entry(name, entry) for entry in entries))
+
+
+def _word(reply: Any) -> tuple[str, int]:
+    return reply[0].decode(), int(reply[1]) if len(reply) > 1 else -1
+
+
+def _release_result(name: str, reply: Any) -> ReleaseResult:
+    word = reply[0].decode()
+    if word == "RELEASED":
+        version, prev, at = (int(number) for number in reply[1:4])
+        return Released(Snapshot(name, reply[4], version, prev, at))
+    if word == "OWED":
+        return Owed(int(reply[1]))
+    if word == "WAIT":
+        return Wait(int(reply[1]))
+    return None
+
+
+def _entry(name: str, entry: bytes) -> Snapshot:
+    version, prev, at, json = entry.split(b" ", 3)
+    return Snapshot(name, json, int(version), int(prev), int(at))

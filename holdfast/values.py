@@ -1,0 +1,194 @@
+"""The values of values.toml: which exist, how updates fold into them, how often they release."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from holdfast.errors import ConfigError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+FAMILY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,61})\*")
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
+HOME_TOPIC = "updates"
+
+Reduce = Literal["sum", "latest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What values.toml says of one value, or of a family (a name that ends in `*`).
+
+    rate: releases/s; burst: releases; threshold: in units of the value; settle: s.
+    """
+
+    name: str
+    reduce: Reduce
+    rate: float = 1.0
+    burst: int = 1
+    topic: str = HOME_TOPIC
+    key: str | None = None
+    field: str | None = None
+    threshold: float = 0.0
+    settle: float = 0.0
+    default: bool = False
+
+    @property
+    def family(self) -> bool:
+        return self.name.endswith("*")
+
+    @property
+    def prefix(self) -> str:
+        return self.name.removesuffix("*")
+
+
+class Values:
+    """Looks up a value's rules by its name, and by the Kafka record that updates it."""
+
+    def __init__(self, rules: Iterable[Rules]) -> None:
+        self._exact = {rule.name: rule for rule in rules if not rule.family}
+        # Longest prefix first, so that price.eu.* wins over price.*.
+        self._families = sorted(
+            (rule for rule in rules if rule.family), key=lambda rule: -len(rule.prefix)
+        )
+        self._keyed = {
+            (rule.topic, rule.key): rule for rule in self._exact.values() if rule.key is not None
+        }
+
+    def rules(self, name: str) -> Rules | None:
+        """The rules of `name`, None when nothing in values.toml covers it."""
+        exact = self._exact.get(name)
+        if exact is not None:
+            return exact
+        if not NAME.fullmatch(name):
+            return None
+        for rule in self._families:
+            if name.startswith(rule.prefix) and len(name) > len(rule.prefix):
+                return replace(rule, name=name)
+        return None
+
+    def configured(self, name: str) -> bool:
+        """Whether `name` stands in values.toml itself: it exists before its first update."""
+        return name in self._exact
+
+    def target(self, topic: str, key: str) -> Rules | None:
+        """The value that a record with this key on this topic updates, None for nobody's."""
+        keyed = self._keyed.get((topic, key))
+        if keyed is not None:
+            return keyed
+        exact = self._exact.get(key)
+        if exact is not None and exact.topic == topic and exact.key is None:
+            return exact
+        for rule in self._families:
+            if rule.topic != topic:
+                continue
+            # On the home topic a key is the whole name; a foreign topic knows only its own part.
+            name = key if topic == HOME_TOPIC else rule.prefix + key
+            if name.startswith(rule.prefix) and name != rule.prefix and NAME.fullmatch(name):
+                exact = self._exact.get(name)
+                return replace(rule, name=name) if exact is None else None
+        return None
+
+    @property
+    def default(self) -> Rules:
+        return next(rule for rule in self._exact.values() if rule.default)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Every topic that some value reads, the home topic first."""
+        rules = [*self._exact.values(), *self._families]
+        return (HOME_TOPIC, *sorted({rule.topic for rule in rules} - {HOME_TOPIC}))
+
+
+def load(path: Path) -> Values:
+    """Read values.toml. ConfigError says which table and key is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}; set HOLDFAST_VALUES to your values.toml") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "values.toml") -> Values:
+    """Values from the text of a values.toml; `source` names it in errors."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    unknown = set(document) - {"defaults", "values"}
+    if unknown:
+        raise ConfigError(f"{source}: unknown table [{sorted(unknown)[0]}]")
+    defaults = _table(document.get("defaults", {}), f"{source}: [defaults]")
+    tables = _table(document.get("values", {}), f"{source}: [values]")
+    rules = [_rules(name, table, defaults, source) for name, table in tables.items()]
+    chosen = [rule.name for rule in rules if rule.default]
+    if len(chosen) != 1:
+        raise ConfigError(
+            f"{source}: exactly one value must say `default = true` (what /stream serves); "
+            f"found {len(chosen)}"
+        )
+    return Values(rules)
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "reduce": (str,),
+    "topic": (str,),
+    "key": (str,),
+    "field": (str,),
+    "rate": (int, float),
+    "burst": (int,),
+    "threshold": (int, float),
+    "settle": (int, float),
+    "default": (bool,),
+}
+_DEFAULTABLE = {"rate", "burst", "threshold", "settle"}
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: a table is expected")
+    return value
+
+
+def _rules(name: str, table: Any, defaults: dict[str, Any], source: str) -> Rules:
+    where = f"{source}: [values.{name}]"
+    if not NAME.fullmatch(name) and not FAMILY.fullmatch(name):
+        raise ConfigError(f'{where}: a name matches {NAME.pattern}, a family ends in one "*"')
+    beyond = set(defaults) - _DEFAULTABLE
+    if beyond:
+        raise ConfigError(f"{source}: [defaults]: {sorted(beyond)[0]} can't have a default")
+    merged = {**defaults, **_table(table, where)}
+    for key, value in merged.items():
+        if key not in _TYPES:
+            raise ConfigError(f"{where}: unknown key {key}")
+        boolean = isinstance(value, bool)
+        if not isinstance(value, _TYPES[key]) or (boolean and bool not in _TYPES[key]):
+            kinds = " or ".join(kind.__name__ for kind in _TYPES[key])
+            raise ConfigError(f"{where}: {key} must be {kinds}")
+    if merged.get("reduce") not in ("sum", "latest"):
+        raise ConfigError(f'{where}: reduce must be "sum" or "latest"')
+    _check_numbers(merged, where)
+    if not TOPIC.fullmatch(merged.get("topic", HOME_TOPIC)):
+        raise ConfigError(f"{where}: topic is not a Kafka topic name")
+    rule = Rules(name=name, **merged)
+    if rule.family and (rule.default or rule.key is not None):
+        raise ConfigError(f"{where}: a family has neither default nor key")
+    if rule.topic == HOME_TOPIC and (rule.field is not None or rule.key is not None):
+        raise ConfigError(f"{where}: key and field are for a foreign topic; set topic too")
+    return rule
+
+
+def _check_numbers(merged: dict[str, Any], where: str) -> None:
+    for key, least in (("rate", 0.0), ("threshold", 0.0), ("settle", 0.0), ("burst", 1)):
+        value = merged.get(key, 1)
+        if not math.isfinite(value) or value < least or value > 1e6:
+            raise ConfigError(f"{where}: {key} must lie between {least:g} and 1000000")
+    if merged.get("rate", 1.0) == 0:
+        raise ConfigError(f"{where}: rate must be above 0; pause a value to stop it")
+    if merged.get("threshold") and not merged.get("settle"):
+        raise ConfigError(f"{where}: threshold needs settle, or the last change would never show")
