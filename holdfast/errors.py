@@ -19,7 +19,7 @@ class ConfigError(HoldfastError):
 
 
 class UpdateError(HoldfastError):
-    """An update is malformed: `status` is 400 (not JSON), 413 (too large) or 422 (not an update)."""
+    """A malformed update: `status` is 400 (not JSON), 413 (too large) or 422 (not an update)."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

@@ -208,8 +208,7 @@ class State:
         with _available():
             replies: list[Any] = pipe.execute()
         return [
-            _release_result(rules.name, reply)
-            for rules, reply in zip(values, replies, strict=True)
+            _release_result(rules.name, reply) for rules, reply in zip(values, replies, strict=True)
         ]
 
     def announced(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:

@@ -1,0 +1,1 @@
+"""The publisher: Kafka -> fold -> apply -> release -> announce (purge, then publish)."""

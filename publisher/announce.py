@@ -1,0 +1,130 @@
+"""Announcing: purge every edge node, then publish to every Pushpin; always in that order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Any
+
+from holdfast.errors import UnavailableError
+from holdfast.formats import release_items, stale_hint, surrogate_key
+from holdfast.snapshots import Snapshot
+from holdfast.state import Partition, State
+from publisher import metrics
+from publisher.nodes import Node
+from publisher.purge import EdgeNode
+from publisher.push import Publication, PushNode
+
+log = logging.getLogger(__name__)
+
+# How long a node that works so far may hold up the next step. After its first failure it is
+# owed what it missed and nobody waits for it.
+PATIENCE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A release to announce; snapshot None: a release whose item may have been sent before."""
+
+    partition: Partition
+    name: str
+    version: int
+    text: bool
+    snapshot: Snapshot | None
+
+    def publication(self) -> Publication:
+        """The item itself, once; every later attempt is a confirm.
+
+        A late item would make every viewer recover, a confirm only those who are behind.
+        """
+        if self.snapshot is None:
+            return Publication.confirm(self.name, self.version, text=self.text)
+        items = tuple(release_items(self.snapshot, text=self.text))
+        return Publication(self.name, self.version, self.text, items)
+
+
+class Announcer(threading.Thread):
+    """Announces releases in batches: the newest per value of all that came while it was busy."""
+
+    def __init__(
+        self, state: State, edges: Sequence[EdgeNode], pushpins: Sequence[PushNode]
+    ) -> None:
+        super().__init__(name="announcer", daemon=True)
+        self._state = state
+        self._edges = edges
+        self._pushpins = pushpins
+        self._pending: dict[str, Announcement] = {}
+        self._wake = threading.Condition()
+        self._stopping = False
+
+    def announce(self, announcements: Iterable[Announcement]) -> None:
+        """Announce soon; a newer version of a value replaces one that still waits."""
+        with self._wake:
+            for announcement in announcements:
+                waiting = self._pending.get(announcement.name)
+                if waiting is None or waiting.version < announcement.version:
+                    self._pending[announcement.name] = announcement
+            self._wake.notify()
+
+    def confirm(self, publications: Sequence[Publication]) -> None:
+        """Send confirms behind whatever each Pushpin still has to get."""
+        for pushpin in self._pushpins:
+            pushpin.submit(publications)
+        metrics.CONFIRMS.inc(len(publications))
+
+    def purge(self, names: Sequence[str]) -> None:
+        """Purge again what was purged before."""
+        for edge in self._edges:
+            edge.submit([surrogate_key(name) for name in names])
+
+    def hint_stale(self) -> None:
+        """Make the viewers that were served while the origin was down recover."""
+        hint = Publication("", 0, False, (stale_hint(),))
+        for pushpin in self._pushpins:
+            if not pushpin.failing:
+                pushpin.submit([hint])
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Announce what waits, then end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self.join(timeout_s)
+
+    def run(self) -> None:
+        while True:
+            with self._wake:
+                while not self._pending and not self._stopping:
+                    self._wake.wait()
+                batch = list(self._pending.values())
+                self._pending.clear()
+                if not batch:
+                    return
+            self._announce(batch)
+
+    def _announce(self, batch: Sequence[Announcement]) -> None:
+        keys = [surrogate_key(announcement.name) for announcement in batch]
+        _await(self._edges, [edge.submit(keys) for edge in self._edges])
+        publications = [announcement.publication() for announcement in batch]
+        _await(self._pushpins, [node.submit(publications) for node in self._pushpins])
+        by_partition: dict[Partition, list[tuple[str, int]]] = {}
+        for announcement in batch:
+            versions = by_partition.setdefault(announcement.partition, [])
+            versions.append((announcement.name, announcement.version))
+        for partition, versions in by_partition.items():
+            try:
+                self._state.announced(partition, versions)
+            except UnavailableError as error:
+                # Still in `dirty`: announced again, by a confirm, once Redis is back.
+                metrics.REDIS_ERRORS.inc()
+                log.warning("could not note %d announced values: %s", len(versions), error)
+
+
+def _await(nodes: Sequence[Node[Any]], attempts: Sequence[Future[bool]]) -> None:
+    wait(
+        [attempt for node, attempt in zip(nodes, attempts, strict=True) if not node.failing],
+        timeout=PATIENCE_S,
+    )

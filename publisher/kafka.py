@@ -1,0 +1,105 @@
+"""The publisher's Kafka clients: how they are set up, and why."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from holdfast.config import Settings
+from holdfast.values import Values
+from publisher import metrics
+
+log = logging.getLogger(__name__)
+
+PARTITIONS = 4  # never change the count of a live topic: keys would move between partitions
+SESSION_MS = 6_000  # the broker's lower bound (group.min.session.timeout.ms)
+
+
+def rejected_topic(topic: str) -> str:
+    """Where the malformed records of `topic` are copied to."""
+    return f"{topic}.rejected"
+
+
+def make_consumer(settings: Settings) -> Consumer:
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.group,
+            "group.instance.id": settings.slot,
+            # KIP-848 doesn't go below 45 s of silence at a failover.
+            "group.protocol": "classic",
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": 1_000,
+            "partition.assignment.strategy": "range",
+            # Redis knows what is applied; offsets kept by the group are never trusted.
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            # librdkafka prefetches 64 MB per partition otherwise.
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.wait.max.ms": 500,
+            "topic.metadata.refresh.interval.ms": 10_000,
+            "error_cb": _on_error,
+        }
+    )
+
+
+def make_producer(settings: Settings) -> Producer:
+    """For copies of rejected records."""
+    return Producer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "enable.idempotence": True,
+            "acks": "all",
+            "error_cb": _on_error,
+        }
+    )
+
+
+def ensure_topics(settings: Settings, values: Values, stopping: threading.Event) -> None:
+    """Create the topics that are missing; retries until Kafka answers or `stopping` is set."""
+    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    while not stopping.is_set():
+        try:
+            existing = set(admin.list_topics(timeout=5).topics)
+            wanted = [name for topic in values.topics for name in (topic, rejected_topic(topic))]
+            missing = [topic for topic in wanted if topic not in existing]
+            if missing:
+                _create(admin, missing, settings)
+            return
+        except KafkaException as error:
+            log.info("waiting for Kafka: %s", error)
+            stopping.wait(0.5)
+
+
+def _create(admin: AdminClient, topics: list[str], settings: Settings) -> None:
+    config = {"retention.ms": str(settings.retention_ms)}
+    created = admin.create_topics(
+        [
+            NewTopic(
+                topic,
+                num_partitions=PARTITIONS,
+                replication_factor=settings.kafka_replication,
+                config=config,
+            )
+            for topic in topics
+        ]
+    )
+    for topic, future in created.items():
+        try:
+            future.result()
+            log.info("created topic %s with %d partitions", topic, PARTITIONS)
+        except KafkaException as error:
+            # Another publisher, starting at the same moment, was faster.
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def _on_error(error: KafkaError) -> None:
+    metrics.KAFKA_ERRORS.inc()
+    log.warning("Kafka: %s", error)

@@ -1,0 +1,433 @@
+"""The publisher's loop: read, fold, apply, release, confirm; sleep until the next of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from holdfast.config import Settings
+from holdfast.errors import LogStartError, UnavailableError
+from holdfast.state import Fold, Owed, Partition, Released, State, Wait
+from holdfast.values import HOME_TOPIC, Rules, Values
+from publisher import metrics
+from publisher.announce import Announcement, Announcer
+from publisher.confirms import Confirms
+from publisher.fold import Batch, Record, Rejected, Step, fold, sort_records
+from publisher.kafka import rejected_topic
+from publisher.partitions import Owned, start_offset
+from publisher.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+BATCH = 10_000  # records
+BEAT_S = 1.0
+REFUSED_RETRY_S = 5.0
+REPLAY_PAUSE_S = 0.05
+RELEASE_BATCH = 500  # values in one round trip
+# A rate that an operator raises must count at once, however long the old one made us wait.
+LONGEST_WAIT_S = 1.0
+# An announcement that was not noted in Redis is looked after this much later.
+RECHECK_S = 5.0
+MAX_AGE_S = 300  # of the edge's copies: Surrogate-Control in origin/answers.py
+
+Name = tuple[Partition, str]
+
+
+class Rewind(Exception):
+    """Redis knows less of a partition than this publisher has applied."""
+
+
+class Publisher:
+    """One member of the group of publishers. `clock` gives seconds that only go forward."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        values: Values,
+        state: State,
+        consumer: Consumer,
+        producer: Producer,
+        announcer: Announcer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._values = values
+        self._state = state
+        self._consumer = consumer
+        self._producer = producer
+        self._announcer = announcer
+        self._clock = clock
+        self._owned: dict[Partition, Owned] = {}
+        self._reading: set[Partition] = set()
+        self._refused: dict[Partition, float] = {}
+        self._pending: Schedule[Name] = Schedule()
+        self._repurges: Schedule[str] = Schedule()
+        self._confirms = Confirms()
+        self._beat_at = 0.0
+        self._backoff_s = 0.0
+        self.stepped_at = clock()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this publisher does what one of the group has to do for all."""
+        return Partition(HOME_TOPIC, 0) in self._owned
+
+    def run(self, stopping: threading.Event) -> None:
+        """Until `stopping` is set. Redis and Kafka may come, go and come back meanwhile."""
+        self._consumer.subscribe(
+            list(self._values.topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+        while not stopping.is_set():
+            try:
+                self.step()
+                self._backoff_s = 0.0
+            except UnavailableError as error:
+                metrics.REDIS_ERRORS.inc()
+                # Whatever was under way is read again: a replay changes nothing.
+                self._reading.clear()
+                self._backoff_s = min(1.0, 0.05 + 2 * self._backoff_s)
+                log.warning("%s; trying again", error)
+                stopping.wait(random.uniform(0.5, 1.0) * self._backoff_s)  # noqa: S311
+            except KafkaException as error:
+                metrics.KAFKA_ERRORS.inc()
+                log.warning("Kafka: %s; trying again", error)
+                stopping.wait(0.5)
+
+    def step(self) -> None:
+        """One turn. Raises UnavailableError when Redis does not answer."""
+        self._start_reading()
+        for partition, records in self._read().items():
+            owned = self._owned.get(partition)
+            if owned is None or partition not in self._reading:
+                continue
+            try:
+                self._apply(owned, records)
+            except Rewind:
+                self._rewind(partition)
+        self._beat()
+        self._release()
+        self._confirm()
+        self.stepped_at = self._clock()
+
+    # -- which partitions, from where
+
+    def _on_assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
+        """Take note; reading starts once Redis has said from where."""
+        consumer.assign([])
+        self._reading.clear()
+        self._refused.clear()
+        self._owned = {
+            partition: Owned(partition, 0)
+            for partition in (Partition(part.topic, part.partition) for part in assigned)
+        }
+        log.info("assigned %s", _describe(self._owned))
+
+    def _on_revoke(self, _consumer: Consumer, _revoked: Sequence[TopicPartition]) -> None:
+        for owned in self._owned.values():
+            for name in owned.names:
+                self._pending.drop((owned.partition, name))
+                self._repurges.drop(name)
+                self._confirms.drop(name)
+        log.info("gave up %s", _describe(self._owned))
+        self._owned = {}
+        self._reading.clear()
+
+    def _start_reading(self) -> None:
+        now = self._clock()
+        waiting = [
+            owned
+            for partition, owned in self._owned.items()
+            if partition not in self._reading and self._refused.get(partition, 0.0) <= now
+        ]
+        if not waiting:
+            return
+        for owned in waiting:
+            self._find_start(owned, now)
+        metrics.REFUSED.set(len(self._refused))
+        self._consumer.assign(
+            [
+                TopicPartition(partition.topic, partition.number, self._owned[partition].position)
+                for partition in self._reading
+            ]
+        )
+
+    def _find_start(self, owned: Owned, now: float) -> None:
+        partition = owned.partition
+        known = self._state.offset(partition)
+        topic = self._consumer.list_topics(partition.topic, timeout=5).topics[partition.topic]
+        low, high = self._consumer.get_watermark_offsets(
+            TopicPartition(partition.topic, partition.number), timeout=5
+        )
+        try:
+            owned.position = start_offset(partition, known, low, high)
+        except LogStartError as error:
+            if partition not in self._refused:
+                log.error("%s", error)
+            self._refused[partition] = now + REFUSED_RETRY_S
+            return
+        self._refused.pop(partition, None)
+        owned.log_start, owned.replay_to = low, high
+        owned.partitions = len(topic.partitions)
+        if not owned.inherited:
+            self._inherit(owned, now)
+        self._reading.add(partition)
+
+    def _inherit(self, owned: Owned, now: float) -> None:
+        """Take over what the partition's former owner may not have finished."""
+        for name in self._state.dirty(owned.partition):
+            owned.names.add(name)
+            self._pending.soonest((owned.partition, name), now)
+        recent = []
+        wall_ms = time.time() * 1000
+        for name, version, released_at_ms in self._state.released(owned.partition):
+            age_s = max(0.0, (wall_ms - released_at_ms) / 1000)
+            owned.names.add(name)
+            self._confirms.released(
+                name, version, text=self._is_default(name), at=now - age_s, now=now
+            )
+            if age_s < MAX_AGE_S:
+                recent.append(name)
+        if recent:
+            # An edge may have missed these, and only the former owner knew.
+            self._announcer.purge(recent)
+        owned.inherited = True
+
+    def _rewind(self, partition: Partition) -> None:
+        metrics.REWINDS.labels(partition.topic).inc()
+        log.warning("Redis lost state of %s[%d]; replaying", partition.topic, partition.number)
+        self._reading.discard(partition)
+
+    # -- reading
+
+    def _read(self) -> dict[Partition, list[Record]]:
+        """What has come, waiting for it until something else is due."""
+        first = self._consumer.poll(self._pause_s())
+        if first is None:
+            return {}
+        batches: dict[Partition, list[Record]] = {}
+        # consume() waits its whole timeout to fill the batch, so: wait for one, take the rest.
+        for message in (first, *self._consumer.consume(BATCH - 1, 0)):
+            error = message.error()
+            if error is not None:
+                self._on_message_error(message, error)
+            else:
+                partition, record = _record(message)
+                batches.setdefault(partition, []).append(record)
+        return batches
+
+    def _pause_s(self) -> float:
+        if len(self._reading) < len(self._owned) - len(self._refused):
+            return 0.0
+        dues = (self._pending.next(), self._confirms.next(), self._repurges.next(), self._beat_at)
+        due = min(due for due in dues if due is not None)
+        return min(BEAT_S, max(0.0, due - self._clock()))
+
+    def _on_message_error(self, message: Any, error: KafkaError) -> None:
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._on_end(Partition(message.topic(), message.partition()), message.offset())
+            return
+        metrics.KAFKA_ERRORS.inc()
+        log.warning("Kafka: %s", error)
+        if message.topic() is not None and message.partition() is not None:
+            # Finding the start again tells what is wrong, and refuses if it is the log itself.
+            self._reading.discard(Partition(message.topic(), message.partition()))
+
+    def _on_end(self, partition: Partition, end: int) -> None:
+        """The end may lie beyond the last record: transactions and compaction leave holes."""
+        owned = self._owned.get(partition)
+        if owned is None or partition not in self._reading or end <= owned.position:
+            return
+        rewind = self._state.advance(partition, owned.log_start, owned.position, end)
+        if rewind is None:
+            owned.position = end
+        else:
+            self._rewind(partition)
+
+    # -- applying
+
+    def _apply(self, owned: Owned, records: list[Record]) -> None:
+        """Apply a batch whole. Raises Rewind."""
+        records = [record for record in records if record.offset >= owned.position]
+        if not records:
+            return
+        partition = owned.partition
+        metrics.RECORDS.labels(partition.topic).inc(len(records))
+        batch = sort_records(partition.topic, records, self._values)
+        metrics.IGNORED.labels(partition.topic).inc(batch.ignored)
+        rejected = batch.rejected + self._apply_steps(owned, batch)
+        self._set_aside(partition, rejected)
+        next_offset = records[-1].offset + 1
+        rewind = self._state.advance(partition, owned.log_start, owned.position, next_offset)
+        if rewind is not None:
+            raise Rewind
+        owned.position = next_offset
+        now = self._clock()
+        for name in batch.steps:
+            owned.names.add(name)
+            self._pending.soonest((partition, name), now)
+
+    def _apply_steps(self, owned: Owned, batch: Batch) -> list[Rejected]:
+        """Apply each value's steps as one fold, or one by one where a sum would overflow."""
+        rejected: list[Rejected] = []
+        todo: list[tuple[Rules, list[Step]]] = [
+            (batch.rules[name], steps) for name, steps in batch.steps.items()
+        ]
+        while todo:
+            folds: list[Fold] = []
+            sources: list[tuple[Rules, list[Step]]] = []
+            again: list[tuple[Rules, list[Step]]] = []
+            for rules, steps in todo:
+                whole = fold(rules, owned.partition.number, steps)
+                if whole is None:
+                    again.extend((rules, [step]) for step in steps)
+                    continue
+                folds.append(whole)
+                sources.append((rules, steps))
+            words = self._state.apply(owned.partition, owned.log_start, owned.position, folds)
+            for (rules, steps), (word, offset) in zip(sources, words, strict=True):
+                if word == "REWIND":
+                    raise Rewind
+                if word == "PARTIAL":
+                    again.append((rules, [step for step in steps if step.offset >= offset]))
+                elif word == "OVERFLOW":
+                    again.extend((rules, [step]) for step in steps)
+                elif word == "REJECTED":
+                    record = Record(
+                        steps[0].offset,
+                        steps[0].timestamp,
+                        rules.name.encode(),
+                        steps[0].update.encode(rules.reduce),
+                    )
+                    rejected.append(Rejected(record, "the sum would leave 64 bits"))
+            todo = again
+        return rejected
+
+    def _set_aside(self, partition: Partition, rejected: Iterable[Rejected]) -> None:
+        """Copy malformed records to the rejected topic before the offset moves past them."""
+        count = 0
+        for record, reason in rejected:
+            count += 1
+            log.warning(
+                "rejected %s[%d]@%d: %s", partition.topic, partition.number, record.offset, reason
+            )
+            headers: dict[str, str | bytes | None] = {
+                "reason": reason.encode(),
+                "partition": str(partition.number).encode(),
+                "offset": str(record.offset).encode(),
+            }
+            while True:
+                try:
+                    self._producer.produce(
+                        rejected_topic(partition.topic),
+                        key=record.key,
+                        value=record.value,
+                        headers=headers,
+                    )
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+        if not count:
+            return
+        metrics.REJECTED.labels(partition.topic).inc(count)
+        if self._producer.flush(10.0):
+            raise UnavailableError("Kafka does not take the copies of rejected records")
+
+    # -- what is due
+
+    def _beat(self) -> None:
+        """Once a second: does Redis still know what was applied? If so, vouch for it."""
+        now = self._clock()
+        if now < self._beat_at:
+            return
+        self._beat_at = now + BEAT_S
+        for partition in list(self._reading):
+            owned = self._owned[partition]
+            rewind = self._state.heartbeat(
+                partition, owned.log_start, owned.position, owned.partitions, owned.caught_up
+            )
+            if rewind is not None:
+                self._rewind(partition)
+
+    def _release(self) -> None:
+        now = self._clock()
+        due: dict[Partition, list[Rules]] = {}
+        for partition, name in self._pending.take(now):
+            owned = self._owned.get(partition)
+            rules = self._values.rules(name)
+            if owned is None or rules is None:
+                continue
+            if partition in self._reading and owned.caught_up:
+                due.setdefault(partition, []).append(rules)
+            else:
+                self._pending.set((partition, name), now + REPLAY_PAUSE_S)
+        for partition, values in due.items():
+            for start in range(0, len(values), RELEASE_BATCH):
+                self._release_batch(partition, values[start : start + RELEASE_BATCH])
+
+    def _release_batch(self, partition: Partition, values: Sequence[Rules]) -> None:
+        now = self._clock()
+        for rules in values:  # if Redis fails now, all of them are still due
+            self._pending.set((partition, rules.name), now)
+        results = self._state.release(
+            partition,
+            values,
+            budget_rate=self._settings.budget_rate,
+            budget_burst=self._settings.budget_burst,
+        )
+        announcements = []
+        for rules, result in zip(values, results, strict=True):
+            key = (partition, rules.name)
+            self._pending.drop(key)
+            if isinstance(result, Wait):
+                self._pending.set(key, now + min(LONGEST_WAIT_S, result.ms / 1000))
+            elif isinstance(result, Released | Owed):
+                self._pending.set(key, now + RECHECK_S)
+                announcements.append(self._announcement(partition, rules, result, now))
+        if announcements:
+            self._announcer.announce(announcements)
+
+    def _announcement(
+        self, partition: Partition, rules: Rules, result: Released | Owed, now: float
+    ) -> Announcement:
+        text = self._is_default(rules.name)
+        if isinstance(result, Released):
+            metrics.RELEASES.inc()
+            version, snapshot = result.snapshot.version, result.snapshot
+        else:
+            version, snapshot = result.version, None
+        self._confirms.released(rules.name, version, text=text, at=now, now=now)
+        if self._settings.repurge_after:
+            self._repurges.set(rules.name, now + self._settings.repurge_after)
+        return Announcement(partition, rules.name, version, text, snapshot)
+
+    def _confirm(self) -> None:
+        now = self._clock()
+        again = self._repurges.take(now)
+        if again:
+            self._announcer.purge(again)
+        publications = self._confirms.take(now)
+        if publications:
+            self._announcer.confirm(publications)
+
+    def _is_default(self, name: str) -> bool:
+        return name == self._values.default.name
+
+
+def _record(message: Any) -> tuple[Partition, Record]:
+    partition = Partition(message.topic(), message.partition())
+    return partition, Record(
+        message.offset(), message.timestamp()[1], message.key(), message.value()
+    )
+
+
+def _describe(partitions: Iterable[Partition]) -> str:
+    return ", ".join(f"{part.topic}[{part.number}]" for part in partitions) or "nothing"

@@ -1,0 +1,23 @@
+"""What the publisher counts. Labels are bounded: topics and nodes, never names of values."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+RECORDS = Counter("holdfast_records_total", "Kafka records read", ["topic"])
+REJECTED = Counter("holdfast_rejected_total", "Records set aside as malformed", ["topic"])
+IGNORED = Counter("holdfast_ignored_total", "Foreign records that update no value", ["topic"])
+REWINDS = Counter("holdfast_rewinds_total", "Replays because Redis lost state", ["topic"])
+REFUSED = Gauge("holdfast_partitions_refused", "Partitions that wait for an operator")
+RELEASES = Counter("holdfast_releases_total", "Releases made")
+CONFIRMS = Counter("holdfast_confirms_total", "Confirms sent, one per value and node batch")
+REDIS_ERRORS = Counter("holdfast_redis_errors_total", "Calls that Redis did not answer")
+KAFKA_ERRORS = Counter("holdfast_kafka_errors_total", "Errors that the Kafka client reported")
+PURGES = Counter("holdfast_purges_total", "Purge requests", ["node", "result"])
+PUBLISHES = Counter("holdfast_publishes_total", "Publish requests", ["node", "result"])
+NODE_SECONDS = Histogram(
+    "holdfast_node_seconds", "Time a node took to answer, s", ["node"], buckets=_SECONDS
+)
+NODE_OWED = Gauge("holdfast_node_owed", "1 while the node is owed what it missed", ["node"])

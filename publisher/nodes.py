@@ -1,0 +1,134 @@
+"""A node: a Varnish or a Pushpin, with an ordered queue and a thread of its own.
+
+A dead or silent node delays no other: it holds up only its own thread, and what it missed is
+owed to it in a form that doesn't grow (an edge: one purge of everything; a Pushpin: confirms).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import requests
+
+from publisher import metrics
+
+log = logging.getLogger(__name__)
+
+CONNECT_TIMEOUT_S = 0.5
+READ_TIMEOUT_S = 2.0
+RETRY_FIRST_S, RETRY_MOST_S = 0.25, 5.0
+
+Work = TypeVar("Work")
+
+
+@dataclass(slots=True)
+class _Job(Generic[Work]):
+    work: Work
+    attempted: Future[bool]
+
+
+class Node(threading.Thread, Generic[Work]):
+    """Sends work to one node, in order. Subclasses say how, and what a failure leaves owed."""
+
+    kind = "node"
+
+    def __init__(self, url: str) -> None:
+        super().__init__(name=f"{self.kind} {url}", daemon=True)
+        self.url = url
+        self.session = requests.Session()
+        self.session.trust_env = False
+        self.failing = False
+        self._jobs: queue.Queue[_Job[Work] | None] = queue.Queue()
+        self._retry_at = 0.0
+        self._retry_s = RETRY_FIRST_S
+
+    def submit(self, work: Work) -> Future[bool]:
+        """Queue `work`; the future says, once it was attempted, whether the node took it."""
+        attempted: Future[bool] = Future()
+        self._jobs.put(_Job(work, attempted))
+        return attempted
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Finish what is queued, then end."""
+        self._jobs.put(None)
+        self.join(timeout_s)
+
+    # -- for subclasses
+
+    def send(self, work: Work) -> None:
+        """One attempt. Raises requests.RequestException."""
+        raise NotImplementedError
+
+    def owe(self, work: Work) -> None:
+        """Note that the node did not get `work`."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Send what is owed. Raises requests.RequestException when some of it is left."""
+        raise NotImplementedError
+
+    def count(self, result: str) -> None:
+        raise NotImplementedError
+
+    # -- the thread
+
+    def run(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._pause_s())
+            except queue.Empty:
+                self._try_settle()
+                continue
+            if job is None:
+                return
+            if self.failing and time.monotonic() >= self._retry_at:
+                self._try_settle()
+            if self.failing:
+                self.owe(job.work)
+                job.attempted.set_result(False)
+            else:
+                job.attempted.set_result(self._try_send(job.work))
+
+    def _pause_s(self) -> float | None:
+        return max(0.0, self._retry_at - time.monotonic()) if self.failing else None
+
+    def _try_send(self, work: Work) -> bool:
+        started = time.monotonic()
+        try:
+            self.send(work)
+        except requests.RequestException as error:
+            self.owe(work)
+            self._failed(error)
+            return False
+        finally:
+            metrics.NODE_SECONDS.labels(self.url).observe(time.monotonic() - started)
+        self.count("ok")
+        return True
+
+    def _try_settle(self) -> None:
+        try:
+            self.settle()
+        except requests.RequestException as error:
+            self._failed(error)
+            return
+        log.info("%s is back and has got what it was owed", self.name)
+        self.failing = False
+        self._retry_s = RETRY_FIRST_S
+        metrics.NODE_OWED.labels(self.url).set(0)
+
+    def _failed(self, error: requests.RequestException) -> None:
+        self.count("failed")
+        if not self.failing:
+            log.warning("%s failed, owed until it is back: %s", self.name, error)
+        self.failing = True
+        metrics.NODE_OWED.labels(self.url).set(1)
+        # Full jitter, so that publishers don't knock on a node that returns all at once.
+        self._retry_at = time.monotonic() + random.uniform(0.1, 1.0) * self._retry_s  # noqa: S311
+        self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)

@@ -1,0 +1,42 @@
+"""Purging edge nodes, with Fastly's API (https://www.fastly.com/documentation/reference/api/purging/)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from publisher import metrics
+from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
+
+MAX_KEYS = 256  # Fastly refuses a batch of more
+
+
+class EdgeNode(Node[Sequence[str]]):
+    """One Varnish, or Fastly's API. Work: the surrogate keys to purge, softly."""
+
+    kind = "edge"
+
+    def __init__(self, url: str, service: str, token: str) -> None:
+        super().__init__(url)
+        self._purge_url = f"{url}/service/{service}/purge"
+        self.session.headers.update(
+            {"Fastly-Key": token, "Fastly-Soft-Purge": "1", "Accept": "application/json"}
+        )
+
+    def send(self, work: Sequence[str]) -> None:
+        for start in range(0, len(work), MAX_KEYS):
+            self._post(self._purge_url, {"Surrogate-Key": " ".join(work[start : start + MAX_KEYS])})
+
+    def owe(self, work: Sequence[str]) -> None:
+        """Nothing to remember: whatever was missed, one purge of everything settles it."""
+
+    def settle(self) -> None:
+        self._post(f"{self._purge_url}_all", {})
+
+    def count(self, result: str) -> None:
+        metrics.PURGES.labels(self.url, result).inc()
+
+    def _post(self, url: str, headers: dict[str, str]) -> None:
+        answer = self.session.post(
+            url, headers=headers, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        )
+        answer.raise_for_status()

@@ -1,0 +1,106 @@
+"""Publishing to Pushpin's control endpoint (POST /publish/ with a list of items).
+
+Not by gripcontrol's own client: it has no timeout, and an exception in a callback ends its worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import msgspec
+from gripcontrol import parse_grip_uri
+
+from holdfast.formats import confirm_items
+from publisher import metrics
+from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
+
+# Pushpin's push_in_http_max_body_size, less room for the envelope: more is answered by 400.
+MAX_BODY_BYTES = 900_000
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Items of one value at one version, and what settles them if a node misses them.
+
+    text: the value is the one that /stream serves. name "" = nothing is owed (a hint).
+    """
+
+    name: str
+    version: int
+    text: bool
+    items: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def confirm(cls, name: str, version: int, *, text: bool) -> Publication:
+        return cls(name, version, text, tuple(confirm_items(name, version, text=text)))
+
+
+class PushNode(Node[Sequence[Publication]]):
+    """One Pushpin, or Fanout. An item is sent once; what was missed is settled by a confirm."""
+
+    kind = "pushpin"
+
+    def __init__(self, grip_url: str) -> None:
+        self._config = parse_grip_uri(grip_url)
+        super().__init__(self._config["control_uri"].rstrip("/"))
+        self._owed: dict[str, tuple[int, bool]] = {}
+
+    def send(self, work: Sequence[Publication]) -> None:
+        items = [item for publication in work for item in publication.items]
+        for body in bodies(items):
+            self._post(body)
+
+    def owe(self, work: Sequence[Publication]) -> None:
+        for publication in work:
+            if publication.name:
+                self._owed[publication.name] = (publication.version, publication.text)
+
+    def settle(self) -> None:
+        owed = [
+            Publication.confirm(name, version, text=text)
+            for name, (version, text) in self._owed.items()
+        ]
+        self.send(owed)
+        self._owed.clear()
+
+    def count(self, result: str) -> None:
+        metrics.PUBLISHES.labels(self.url, result).inc()
+
+    def _post(self, body: bytes) -> None:
+        answer = self.session.post(
+            f"{self.url}/publish/",
+            data=body,
+            headers={"Content-Type": "application/json", **self._authorization()},
+            timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+        )
+        answer.raise_for_status()
+
+    def _authorization(self) -> dict[str, str]:
+        """GRIP URLs carry an issuer and a key (Fanout Cloud), a bare key (Fastly), or neither."""
+        key = self._config.get("key")
+        if key is None:
+            return {}
+        issuer = self._config.get("control_iss")
+        if issuer is None:
+            return {"Authorization": f"Bearer {key.decode() if isinstance(key, bytes) else key}"}
+        claim = {"iss": issuer, "exp": int(time.time()) + 600}
+        return {"Authorization": f"Bearer {jwt.encode(claim, key, algorithm='HS256')}"}
+
+
+def bodies(items: Sequence[dict[str, Any]], limit: int = MAX_BODY_BYTES) -> Iterator[bytes]:
+    """Request bodies of at most `limit` bytes that carry `items` in order."""
+    batch: list[bytes] = []
+    size = 0
+    for item in items:
+        encoded = msgspec.json.encode(item)
+        if batch and size + len(encoded) > limit:
+            yield b'{"items":[' + b",".join(batch) + b"]}"
+            batch, size = [], 0
+        batch.append(encoded)
+        size += len(encoded) + 1
+    if batch:
+        yield b'{"items":[' + b",".join(batch) + b"]}"
