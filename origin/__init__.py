@@ -1,0 +1,38 @@
+"""The origin: a cacheable Flask application. It answers; the edge caches; Pushpin holds."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from holdfast import config, values
+from holdfast.state import State, connect
+from holdfast.updates import MAX_BODY_BYTES
+from origin import health, metrics, page, problems, stream, value_routes
+from origin.grip import Signatures
+from origin.parts import Parts
+from origin.produce import UpdateProducer
+
+
+def create_app(parts: Parts | None = None) -> Flask:
+    """The WSGI application; reads the environment unless a test passes `parts`.
+
+    Raises ConfigError when a setting is missing or wrong. Connects to nothing.
+    """
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions["holdfast"] = parts or _parts()
+    problems.register(app)
+    metrics.register(app)
+    for module in (page, value_routes, stream, health):
+        app.register_blueprint(module.blueprint)
+    return app
+
+
+def _parts() -> Parts:
+    settings = config.load()
+    return Parts(
+        values=values.load(settings.values),
+        state=State(connect(settings.redis_url)),
+        producer=UpdateProducer(settings.kafka),
+        signatures=Signatures(settings.secret("grip_key")),
+    )

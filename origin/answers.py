@@ -1,0 +1,38 @@
+"""Answers that the edge caches: how long, under which key, and how they vary."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from holdfast.formats import surrogate_key
+
+MAX_AGE_S = 300
+STALE_IF_ERROR_S = 86_400
+BRIEF_S = 1  # for what random parameters could ask for
+
+
+def cacheable(answer: Response, key: str, *, max_age: int = MAX_AGE_S) -> Response:
+    """Let the edge keep `answer` under the surrogate key `key`; browsers always ask again."""
+    answer.headers["Surrogate-Control"] = f"max-age={max_age}, stale-if-error={STALE_IF_ERROR_S}"
+    answer.headers["Surrogate-Key"] = key
+    answer.headers["Cache-Control"] = "no-cache"
+    return answer
+
+
+def of_value(answer: Response, name: str, *, max_age: int = MAX_AGE_S) -> Response:
+    """A cacheable answer about one value, open to scripts of any site."""
+    answer.headers["Access-Control-Allow-Origin"] = "*"
+    answer.vary.add("Accept")
+    return cacheable(answer, surrogate_key(name), max_age=max_age)
+
+
+def streaming(body: bytes, mimetype: str) -> Response:
+    """The first bytes of a stream; nothing between here and the viewer may collect them."""
+    answer = Response(body, mimetype=mimetype)
+    answer.headers["X-Accel-Buffering"] = "no"
+    return answer
+
+
+def wants_hold() -> bool:
+    """HEAD asks for headers only: there would be nothing to hold."""
+    return request.method == "GET"

@@ -1,0 +1,23 @@
+"""gunicorn's settings: threads, because a POST waits for Kafka and must not block the others."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import multiprocess
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
+threads = 64
+backlog = 2048
+keepalive = 75  # longer than the edge keeps an idle connection, so that it never meets a closed one
+timeout = 30
+graceful_timeout = 10
+accesslog = None
+control_socket_disable = True
+
+
+def child_exit(server: object, worker: object) -> None:
+    """Forget a dead worker's gauges."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        multiprocess.mark_process_dead(worker.pid)  # type: ignore[attr-defined, no-untyped-call]

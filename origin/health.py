@@ -1,0 +1,30 @@
+"""/health and /metrics: for probes and Prometheus; neither nginx nor the edge routes them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from origin.metrics import exposition
+from origin.parts import parts
+from origin.problems import problem
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/health/live")
+def live() -> Response:
+    return Response("ok\n", mimetype="text/plain")
+
+
+@blueprint.get("/health/ready")
+def ready() -> Response:
+    """200 while Redis answers and its view can be trusted. Kafka isn't asked: reads need none."""
+    if not parts().state.view(parts().values.default).ready:
+        return problem(503, "the state is being rebuilt")
+    return Response("ok\n", mimetype="text/plain")
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    body, content_type = exposition()
+    return Response(body, content_type=content_type)

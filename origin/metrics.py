@@ -1,0 +1,49 @@
+"""What the origin counts. Labels are routes, never names of values."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+REQUESTS = Counter(
+    "holdfast_origin_requests_total", "Requests answered", ["route", "method", "status"]
+)
+SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
+METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
+
+
+def register(app: Flask) -> None:
+    """Count every request of the application."""
+
+    @app.before_request
+    def start() -> None:
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def count(answer: Response) -> Response:
+        # An unknown path or method must not make a label of its own.
+        route = request.url_rule.rule if request.url_rule else "none"
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.labels(route, method, answer.status_code).inc()
+        SECONDS.labels(route, method).observe(time.perf_counter() - g.started)
+        return answer
+
+
+def exposition() -> tuple[bytes, str]:
+    """All metrics, of every worker process if there are several, and their content type."""
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,78 @@
+"""Writes updates to Kafka and waits for the acknowledgement."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from holdfast.errors import UnavailableError
+from holdfast.values import HOME_TOPIC
+
+log = logging.getLogger(__name__)
+
+ACK_TIMEOUT_MS = 4_000
+
+
+class UpdateProducer:
+    """An idempotent producer; connects at its first update, in the process that sends it."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        self._lock = threading.Lock()
+        self._producer: Producer | None = None
+
+    def send(self, name: str, update: bytes) -> tuple[int, int]:
+        """Append an update of `name`; its partition and offset, once Kafka has acknowledged.
+
+        Raises UnavailableError when Kafka did not acknowledge in time. The update may have been
+        written all the same: only a retry that Kafka can tell apart counts once.
+        """
+        acknowledged: Future[tuple[int, int]] = Future()
+
+        def on_delivery(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                acknowledged.set_exception(UnavailableError(f"Kafka: {error}"))
+            else:
+                place: Any = (message.partition(), message.offset())
+                acknowledged.set_result(place)
+
+        try:
+            self._connected().produce(
+                HOME_TOPIC, key=name.encode(), value=update, on_delivery=on_delivery
+            )
+        except (BufferError, KafkaException) as error:
+            raise UnavailableError(f"Kafka takes no more updates now: {error}") from error
+        # librdkafka gives every message its verdict within message.timeout.ms.
+        try:
+            return acknowledged.result(timeout=2 * ACK_TIMEOUT_MS / 1000)
+        except TimeoutError as error:
+            raise UnavailableError("Kafka gave no verdict in time") from error
+
+    def _connected(self) -> Producer:
+        with self._lock:
+            if self._producer is None:
+                self._producer = Producer(
+                    {
+                        "bootstrap.servers": self._brokers,
+                        # By default a lost acknowledgement may append an update twice.
+                        "enable.idempotence": True,
+                        "acks": "all",
+                        "message.timeout.ms": ACK_TIMEOUT_MS,
+                        "linger.ms": 0,
+                        # As Java's producers do, so that all agree which partition a key is on.
+                        "partitioner": "murmur2_random",
+                        "error_cb": lambda error: log.warning("Kafka: %s", error),
+                    }
+                )
+                threading.Thread(
+                    target=self._poll, args=(self._producer,), name="kafka", daemon=True
+                ).start()
+            return self._producer
+
+    def _poll(self, producer: Producer) -> None:
+        while True:
+            producer.poll(1.0)

@@ -1,0 +1,160 @@
+"""/values/{name}: snapshots, holds and their recovery, history, updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from holdfast.errors import UnavailableError, UpdateError
+from holdfast.formats import SSE_COMMENT, sse_release, sse_reset, value_channel
+from holdfast.snapshots import Snapshot
+from holdfast.state import View
+from holdfast.updates import parse_body
+from holdfast.values import HOME_TOPIC, Rules
+from origin.answers import BRIEF_S, MAX_AGE_S, of_value, streaming, wants_hold
+from origin.grip import hold
+from origin.parts import parts
+from origin.problems import problem
+
+blueprint = Blueprint("values", __name__)
+
+Representation = Literal["json", "sse"]
+SSE_KEEP_ALIVE = ":\\n\\n"
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What the client says it has seen. version: None = nothing; readable: it made sense."""
+
+    version: int | None = None
+    readable: bool = True
+
+    @classmethod
+    def of_request(cls) -> After:
+        """`?after=`, or the Last-Event-ID of a client that reaches the origin without the edge."""
+        text = request.args.get("after") or request.headers.get("Last-Event-ID")
+        if not text:
+            return cls()
+        if text.isascii() and text.isdigit() and len(text) <= 18:
+            return cls(int(text))
+        return cls(readable=False)
+
+    def reset_reason(self, snapshot: Snapshot) -> str | None:
+        """Why what the client has seen doesn't lead to `snapshot`; None when it does."""
+        if not self.readable:
+            return "unreadable id"
+        if self.version is not None and self.version > snapshot.version:
+            return "unknown id"
+        return None
+
+    def seen(self, snapshot: Snapshot) -> bool:
+        """Whether the client has this very version."""
+        return self.readable and self.version == snapshot.version
+
+
+def view_of(rules: Rules, *, history: bool = False) -> View:
+    """The published view. UnavailableError while Redis can't be trusted: the edge has a copy."""
+    view = parts().state.view(rules, history=history)
+    if not view.ready:
+        raise UnavailableError("the state is being rebuilt")
+    return view
+
+
+def snapshot_of(rules: Rules, view: View) -> Snapshot | None:
+    """The newest release; version 0 for a configured value without one; None for nobody's."""
+    if view.snapshot is None and parts().values.configured(rules.name):
+        return Snapshot.unreleased(rules.name, rules.reduce)
+    return view.snapshot
+
+
+@blueprint.get("/values/<name>")
+def get_value(name: str) -> Response:
+    rules = parts().values.rules(name)
+    if rules is None:
+        return _not_found(name)
+    representation = _representation()
+    if representation is None:
+        return problem(400, "as is one of json, sse")
+    snapshot = snapshot_of(rules, view_of(rules))
+    if snapshot is None:
+        return _not_found(name)
+    after = After.of_request()
+    if representation == "sse":
+        return _sse(snapshot, after)
+    return _json(snapshot, after)
+
+
+@blueprint.get("/values/<name>/history")
+def get_history(name: str) -> Response:
+    rules = parts().values.rules(name)
+    if rules is None:
+        return _not_found(name)
+    view = view_of(rules, history=True)
+    if snapshot_of(rules, view) is None:
+        return _not_found(name)
+    releases = b",".join(snapshot.encode() for snapshot in view.history)
+    body = b'{"name":%b,"releases":[%b]}' % (msgspec.json.encode(name), releases)
+    return of_value(Response(body, mimetype="application/json"), name)
+
+
+@blueprint.post("/values/<name>")
+def post_update(name: str) -> Response:
+    rules = parts().values.rules(name)
+    if rules is None:
+        return problem(404, f"no value is called {name}")
+    if request.mimetype != "application/json":
+        return problem(415, "send the update as application/json")
+    if rules.topic != HOME_TOPIC:
+        raise UpdateError(422, f"{name} is fed by the topic {rules.topic}, not over HTTP")
+    update = parse_body(request.get_data(cache=False), rules)
+    partition, offset = parts().producer.send(name, update.encode(rules.reduce))
+    body = {"name": name, "topic": HOME_TOPIC, "partition": partition, "offset": offset}
+    return Response(msgspec.json.encode(body), status=202, mimetype="application/json")
+
+
+def _representation() -> Representation | None:
+    """`?as=` beats Accept. None: there is no such representation."""
+    asked = request.args.get("as")
+    if asked is not None:
+        return asked if asked in ("json", "sse") else None  # type: ignore[return-value]
+    best = request.accept_mimetypes.best_match(
+        ["application/json", "text/event-stream"], default="application/json"
+    )
+    return "sse" if best == "text/event-stream" else "json"
+
+
+def _json(snapshot: Snapshot, after: After) -> Response:
+    if after.seen(snapshot):
+        return of_value(Response(status=204), snapshot.name, max_age=BRIEF_S)
+    answer = of_value(Response(snapshot.encode(), mimetype="application/json"), snapshot.name)
+    answer.set_etag(f"{snapshot.version}-json")
+    return answer
+
+
+def _sse(snapshot: Snapshot, after: After) -> Response:
+    name, max_age = snapshot.name, MAX_AGE_S
+    reason = after.reset_reason(snapshot)
+    if reason is not None:
+        body = sse_reset(reason) + sse_release(snapshot)
+    elif after.seen(snapshot):
+        # A comment all the same: proxies and clients wait for a first byte.
+        body, max_age = SSE_COMMENT, BRIEF_S
+    else:
+        body = sse_release(snapshot)
+    answer = of_value(streaming(body, "text/event-stream"), name, max_age=max_age)
+    # Asked for on every request, so that a false signature never gets a stream.
+    if parts().signatures.signed() and wants_hold():
+        link = f"/values/{name}?recover&as=sse"
+        hold(answer, value_channel(name), snapshot.version, link, SSE_KEEP_ALIVE)
+    return answer
+
+
+def _not_found(name: str) -> Response:
+    """Cached for a second under the value's key: its first release must not stay hidden."""
+    answer = problem(404, f"no value is called {name}", max_age=BRIEF_S)
+    if parts().values.rules(name) is not None:
+        of_value(answer, name, max_age=BRIEF_S)
+    return answer
