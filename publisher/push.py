@@ -14,7 +14,7 @@ import jwt
 import msgspec
 from gripcontrol import parse_grip_uri
 
-from holdfast.formats import confirm_items
+from holdfast.formats import confirm_items, stale_hint
 from publisher import metrics
 from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
 
@@ -64,7 +64,8 @@ class PushNode(Node[Sequence[Publication]]):
             Publication.confirm(name, version, text=text)
             for name, (version, text) in self._owed.items()
         ]
-        self.send(owed)
+        # With nothing owed, a hint stands in: the node has to prove that it is back.
+        self.send(owed or [Publication("", 0, False, (stale_hint(),))])
         self._owed.clear()
 
     def count(self, result: str) -> None:
