@@ -1,0 +1,39 @@
+vcl 4.1;
+
+# The wiring of one edge node. The stack fills in the placeholders (a doubled dollar is a dollar):
+#   edge        the path of edge.vcl        backends    a `backend` for each origin
+#   directors   add_backend for each        service     the service id in purge URLs
+#   key         what Fastly-Key must be
+
+import directors;
+
+probe ready {
+    .url = "/health/ready";
+    .interval = 1s;
+    .timeout = 1s;
+    .window = 3;
+    .threshold = 2;
+    # Until the first probe has answered: let requests through.
+    .initial = 2;
+}
+
+$backends
+
+sub vcl_init {
+    new origins = directors.round_robin();
+$directors
+}
+
+sub wire_backend {
+    set req.backend_hint = origins.backend();
+}
+
+# Leaves X-Purge-Allowed when the request may purge this service.
+sub wire_purge_access {
+    unset req.http.X-Purge-Allowed;
+    if (req.http.Fastly-Key == "$key" && (req.url !~ "^/service/" || req.url ~ "^/service/$service/")) {
+        set req.http.X-Purge-Allowed = "yes";
+    }
+}
+
+include "$edge";

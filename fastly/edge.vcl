@@ -1,0 +1,137 @@
+# The behaviour of one edge node: what a Fastly service does, on Varnish 7.1.
+# Each file holds one noun; README.md tells what each rule is at Fastly.
+
+import std;
+import var;
+import vsthrottle;
+import xkey;
+
+include "./representation.vcl";
+include "./purge.vcl";
+include "./barrier.vcl";
+include "./stale.vcl";
+include "./holds.vcl";
+include "./problem.vcl";
+
+sub vcl_recv {
+    call wire_backend;
+    if (req.restarts == 0) {
+        call forget_what_clients_claim;
+        call purge_api;
+        # Probes and Prometheus ask the origin itself.
+        if (req.url ~ "^/(health|metrics)(/|\?|$)") {
+            return (synth(404));
+        }
+        call representation;
+    }
+    if (req.method != "GET" && req.method != "HEAD") {
+        # Never cached, never restarted, never tried twice.
+        return (pass);
+    }
+    # No part of a cached answer depends on who asks.
+    unset req.http.Cookie;
+    return (hash);
+}
+
+sub forget_what_clients_claim {
+    unset req.http.X-After;
+    unset req.http.X-As;
+    unset req.http.X-Recover;
+    unset req.http.X-Wait;
+    unset req.http.X-Hold;
+    unset req.http.X-Path;
+    unset req.http.X-Plain-Url;
+    unset req.http.X-Fallback;
+    unset req.http.X-Has-Stale;
+    unset req.http.X-Stale-Ok;
+    unset req.http.X-Stale;
+    unset req.http.X-Purge-Keys;
+    unset req.http.X-Purge-Id;
+    unset req.http.X-Ticket;
+    set req.http.X-Path = regsub(req.url, "\?.*$", "");
+}
+
+# Host is not part of the key: a client could split the cache with it.
+sub vcl_hash {
+    hash_data(req.url);
+    if (req.http.X-Hold) {
+        if (req.http.Grip-Sig) {
+            hash_data("held");
+        } else {
+            hash_data("bare");
+        }
+    }
+    return (lookup);
+}
+
+sub vcl_hit {
+    call stale_or_restart;
+}
+
+sub vcl_miss {
+    call fall_back_while_sick;
+}
+
+sub vcl_backend_fetch {
+    call stop_at_known_failure;
+    call note_ticket;
+}
+
+sub vcl_backend_response {
+    call handle_failure;
+    call keep_as_told;
+    call barrier;
+    # The built-in VCL would judge by Cache-Control, which is for browsers.
+    return (deliver);
+}
+
+sub vcl_backend_error {
+    call handle_unreachable;
+    call problem_from_backend;
+    return (deliver);
+}
+
+# What the origin says in Surrogate-Control is for this node alone.
+sub keep_as_told {
+    unset beresp.http.Set-Cookie;
+    if (beresp.http.Surrogate-Control ~ "max-age=[0-9]+"
+        && beresp.http.Surrogate-Control !~ "(no-store|private)") {
+        set beresp.ttl = std.duration(
+            regsub(beresp.http.Surrogate-Control, "^.*?max-age=([0-9]+).*$", "\1") + "s", 0s);
+        set beresp.grace = std.duration(
+            regsub(beresp.http.Surrogate-Control, "^.*?stale-if-error=([0-9]+).*$", "\1") + "s", 0s);
+        set beresp.keep = 0s;
+    } else {
+        # A short hit-for-miss: without it, everybody who asks waits in one queue.
+        set beresp.ttl = 1s;
+        set beresp.grace = 0s;
+        set beresp.uncacheable = true;
+    }
+    # Every object goes by its own keys, by its path and by the one that purge_all names.
+    set beresp.http.xkey = beresp.http.Surrogate-Key + " url:" + bereq.http.X-Path + " *";
+}
+
+sub vcl_deliver {
+    call purged_after_insertion;
+    call restart_with_stale;
+    call finish_hold;
+    if (obj.hits > 0) {
+        set resp.http.X-Cache = "HIT";
+    } else {
+        set resp.http.X-Cache = "MISS";
+    }
+    unset resp.http.Surrogate-Control;
+    unset resp.http.Surrogate-Key;
+    unset resp.http.xkey;
+    unset resp.http.X-Ticket;
+    unset resp.http.X-Varnish;
+    unset resp.http.Via;
+}
+
+sub vcl_synth {
+    call synthetic_hold;
+    call purge_answer;
+    call restart_after_abandon;
+    call problem;
+    return (deliver);
+}

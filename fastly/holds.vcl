@@ -1,0 +1,69 @@
+# Holds: answers with GRIP instructions, by which Pushpin keeps a connection open.
+
+sub finish_hold {
+    if (!req.http.Grip-Sig || req.method == "HEAD") {
+        # Nobody in front who would understand, or nothing to hold.
+        call drop_grip;
+    } elsif (resp.http.Grip-Hold && req.http.X-Stale) {
+        call nothing_new_in_stale;
+        call unchain;
+    }
+}
+
+sub drop_grip {
+    unset resp.http.Grip-Hold;
+    unset resp.http.Grip-Channel;
+    unset resp.http.Grip-Link;
+    unset resp.http.Grip-Keep-Alive;
+    unset resp.http.Grip-Timeout;
+    unset resp.http.Grip-Set-Meta;
+    unset resp.http.Grip-Status;
+}
+
+# A returning viewer must not be shown a version that it knows already.
+sub nothing_new_in_stale {
+    if (req.http.X-Fallback && req.http.X-After ~ "^[0-9]+$"
+        && std.integer(regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1"), 0)
+           <= std.integer(req.http.X-After, 0)) {
+        return (synth(200, "hold"));
+    }
+}
+
+# A stale hold would break the chain at once, and the recovery would find the origin down. So it
+# goes unchained, on the channel `stale` as well; once the origin is back the publisher hints there,
+# and the recovery goes on from what this answer delivers.
+sub unchain {
+    set resp.http.Grip-Link = regsub(resp.http.Grip-Link, "^(<[^>]*)>",
+        "\1&after=" + regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1") + ">");
+    set resp.http.Grip-Channel = regsub(resp.http.Grip-Channel, ";\s*prev-id=[0-9]+", "") + ", stale";
+}
+
+# A hold without content, for a viewer who comes back while the origin is away.
+sub synthetic_hold {
+    if (resp.reason != "hold") {
+        return;
+    }
+    set resp.reason = "OK";
+    set resp.http.Grip-Hold = "stream";
+    set resp.http.Cache-Control = "no-cache";
+    set resp.http.X-Accel-Buffering = "no";
+    if (req.http.X-Path == "/stream") {
+        set resp.http.Content-Type = "text/plain; charset=utf-8";
+        set resp.http.Grip-Channel = "updates, stale";
+        set resp.http.Grip-Link = "</stream?recover&after=" + req.http.X-After + ">; rel=next";
+        set resp.http.Grip-Keep-Alive = "\n; format=cstring; timeout=20";
+        synthetic({"
+"});
+    } else {
+        set resp.http.Content-Type = "text/event-stream; charset=utf-8";
+        set resp.http.Grip-Channel =
+            "value:" + regsub(req.http.X-Path, "^/values/", "") + ", stale";
+        set resp.http.Grip-Link = "<" + req.http.X-Path + "?recover&as=" + req.http.X-As
+            + "&after=" + req.http.X-After + ">; rel=next";
+        set resp.http.Grip-Keep-Alive = ":\n\n; format=cstring; timeout=20";
+        synthetic({":
+
+"});
+    }
+    return (deliver);
+}

@@ -1,0 +1,17 @@
+"""The `holdfast` command."""
+
+from __future__ import annotations
+
+import click
+
+from holdfast.cli import produce, stack
+
+
+@click.group()
+@click.version_option(package_name="holdfast")
+def main() -> None:
+    """Live values at the CDN edge."""
+
+
+for command in (*stack.commands, produce.produce):
+    main.add_command(command)

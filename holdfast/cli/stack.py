@@ -1,0 +1,174 @@
+"""`holdfast up`, `status`, `logs` and `down`: the stack on this machine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from holdfast.errors import HoldfastError
+from stack.layout import Sizes
+from stack.stack import Stack
+
+dir_option = click.option(
+    "--dir",
+    "folder",
+    default=".holdfast",
+    show_default=True,
+    help="Where the stack keeps its state, logs and sockets.",
+)
+_COUNT = click.IntRange(1, 8)
+_PORT = click.IntRange(0, 65535)
+
+
+def open_stack(folder: str) -> Stack:
+    """The stack that `up` made in this folder."""
+    return Stack(Path(folder))
+
+
+@click.command()
+@click.option("--port", default=8080, show_default=True, type=_PORT, help="nginx; 0 = a free one.")
+@click.option(
+    "--pushpin-port",
+    default=7999,
+    show_default=True,
+    type=_PORT,
+    help="The first Pushpin, without nginx in front; 0 = a free one.",
+)
+@dir_option
+@click.option("--fresh", is_flag=True, help="Forget all updates: begin with empty state.")
+@click.option("--detach", is_flag=True, help="Return once it is ready; end it with `down`.")
+@click.option("--origins", default=1, show_default=True, type=_COUNT)
+@click.option("--publishers", default=1, show_default=True, type=_COUNT)
+@click.option("--varnishes", default=1, show_default=True, type=_COUNT)
+@click.option("--pushpins", default=1, show_default=True, type=_COUNT)
+@click.option("--values", type=click.Path(exists=True, dir_okay=False), help="Another values.toml.")
+@click.option("--simulate", "simulated", is_flag=True, help="Add some posters and viewers.")
+def up(
+    port: int,
+    pushpin_port: int,
+    folder: str,
+    fresh: bool,
+    detach: bool,
+    origins: int,
+    publishers: int,
+    varnishes: int,
+    pushpins: int,
+    values: str | None,
+    simulated: bool,
+) -> None:
+    """Start every part on loopback and show the page's address."""
+    console = Console(stderr=True, highlight=False)
+    stack = Stack(
+        Path(folder),
+        port=port,
+        pushpin_port=pushpin_port,
+        sizes=Sizes(origins, publishers, varnishes, pushpins),
+        values=Path(values) if values else None,
+        simulate=simulated,
+        say=console.print,
+    )
+    ending = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if ending.is_set():
+            return
+        ending.set()
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    try:
+        stack.start(fresh=fresh, detach=detach)
+        stack.wait_ready()
+        click.echo(_welcome(stack))
+        if detach:
+            return
+        _watch(stack, console)
+    except KeyboardInterrupt:
+        console.print("ending everything ...")
+        stack.down()
+    except HoldfastError as error:
+        stack.down()
+        console.print(f"[red]holdfast up:[/] {error}")
+        sys.exit(1)
+
+
+def _welcome(stack: Stack) -> str:
+    return f"""
+Holdfast is ready: {stack.url}/
+
+  curl -N {stack.url}/values/counter?as=sse
+  curl {stack.url}/values/counter -H 'Content-Type: application/json' -d '{{"add": 1}}'
+  curl -N {stack.pushpin_url}/stream
+"""
+
+
+def _watch(stack: Stack, console: Console) -> None:
+    """Tell of parts that die, until supervisord ends."""
+    told = sum(1 for _ in stack.events())
+    while stack.poll() is None:
+        threading.Event().wait(0.3)
+        events = list(stack.events())
+        for event in events[told:]:
+            if event["state"] in ("exited", "backoff") and event["from"] != "stopping":
+                console.print(f"[yellow]{event['part']} died and is started again.[/] Its end:")
+                for line in stack.last_lines(event["part"], 5):
+                    console.print(f"  | {line}", markup=False)
+        told = len(events)
+    failure = stack.failure()
+    raise HoldfastError(failure or "supervisord ended; see logs/supervisord.out")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@dir_option
+def status(as_json: bool, folder: str) -> None:
+    """Show every part: its process, state, ports and restarts."""
+    try:
+        parts = open_stack(folder).status()
+    except HoldfastError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps({"parts": [asdict(part) for part in parts]}))
+        return
+    table = Table("part", "pid", "state", "ports", "restarts", box=None)
+    for part in parts:
+        ports = "  ".join(f"{name} {number}" for name, number in part.ports.items())
+        table.add_row(part.name, str(part.pid or ""), part.state, ports, str(part.restarts))
+    Console().print(table)
+
+
+@click.command()
+@dir_option
+def down(folder: str) -> None:
+    """End everything that runs in the folder; its state stays."""
+    stack = open_stack(folder)
+    stack.down()
+
+
+@click.command()
+@click.argument("part")
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
+@dir_option
+def logs(part: str, follow: bool, folder: str) -> None:
+    """Show the log of PART."""
+    file = Path(folder) / "logs" / f"{part}.log"
+    if not file.exists():
+        known = sorted(log.stem for log in file.parent.glob("*.log"))
+        raise click.ClickException(f"no log of {part}; there are: {', '.join(known) or 'none'}")
+    if follow:
+        sys.exit(subprocess.call(["tail", "-n", "+1", "-F", str(file)]))
+    click.echo(file.read_text(errors="replace"), nl=False)
+
+
+commands = (up, status, down, logs)

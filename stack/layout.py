@@ -1,0 +1,239 @@
+"""What the stack consists of: each part's command, environment, ports and probe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack import probes
+
+REPO = Path(__file__).resolve().parent.parent
+LIBS = REPO / "stack" / "kafka" / "libs"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many copies of each part."""
+
+    origins: int = 1
+    publishers: int = 1
+    varnishes: int = 1
+    pushpins: int = 1
+
+    def names(self, kind: str) -> list[str]:
+        """Of the copies of "origin", "publisher", "varnish" or "pushpin"."""
+        plural = "varnishes" if kind == "varnish" else f"{kind}s"
+        return [f"{kind}-{number}" for number in range(1, getattr(self, plural) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One supervised process. probe: whether it is ready to serve."""
+
+    name: str
+    command: tuple[str, ...]
+    ports: Mapping[str, int]
+    probe: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_signal: str = "TERM"
+
+
+def port_names(sizes: Sizes) -> list[str]:
+    """The ports that the stack needs, by name."""
+    names = ["nginx", "kafka", "kafka.controller", "redis"]
+    names += sizes.names("origin") + sizes.names("publisher") + sizes.names("varnish")
+    for pushpin in sizes.names("pushpin"):
+        names += [
+            pushpin,
+            f"{pushpin}.publish",
+            f"{pushpin}.push",
+            f"{pushpin}.sub",
+            f"{pushpin}.command",
+            f"{pushpin}.metrics",
+        ]
+    return names
+
+
+def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> list[Part]:
+    """Every part, in the order in which a reader would start them."""
+    bin_folder = Path(python).parent
+    result = [
+        Part(
+            "kafka",
+            (
+                "java",
+                "-Xms256m",
+                "-Xmx512m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                "-cp",
+                f"{LIBS}/*",
+                "kafka.Kafka",
+                str(folder / "kafka" / "server.properties"),
+            ),
+            {"kafka": ports["kafka"], "controller": ports["kafka.controller"]},
+            lambda: probes.tcp(ports["kafka"]),
+        ),
+        Part(
+            "redis",
+            (
+                "redis-server",
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                str(ports["redis"]),
+                "--dir",
+                str(folder / "redis"),
+                "--appendonly",
+                "yes",
+                "--save",
+                "",
+                "--set-proc-title",
+                "no",
+            ),
+            {"redis": ports["redis"]},
+            lambda: probes.redis_ping(ports["redis"]),
+        ),
+    ]
+    for name in sizes.names("publisher"):
+        result.append(
+            Part(
+                name,
+                (python, "-m", "publisher"),
+                {"metrics": ports[name]},
+                _http(ports[name], "/health/ready"),
+                {"HOLDFAST_SLOT": name, "HOLDFAST_METRICS_PORT": str(ports[name])},
+            )
+        )
+    for name in sizes.names("origin"):
+        result.append(
+            Part(
+                name,
+                (
+                    str(bin_folder / "gunicorn"),
+                    "-c",
+                    str(REPO / "origin" / "gunicorn.conf.py"),
+                    "--bind",
+                    f"127.0.0.1:{ports[name]}",
+                    "origin:create_app()",
+                ),
+                {"http": ports[name]},
+                _http(ports[name], "/health/ready"),
+                {"PROMETHEUS_MULTIPROC_DIR": str(folder / name / "metrics")},
+            )
+        )
+    for name in sizes.names("varnish"):
+        result.append(
+            Part(
+                name,
+                # -j none: the stack runs everything as the user who started it.
+                (
+                    "varnishd",
+                    "-F",
+                    "-j",
+                    "none",
+                    "-a",
+                    f"127.0.0.1:{ports[name]}",
+                    "-f",
+                    str(folder / name / "default.vcl"),
+                    "-n",
+                    str(folder / name / "work"),
+                    "-s",
+                    "malloc,64m",
+                    # 256 keys of 70 bytes in one Surrogate-Key header
+                    "-p",
+                    "http_req_hdr_len=32k",
+                    "-p",
+                    "http_req_size=64k",
+                    "-p",
+                    "http_resp_hdr_len=32k",
+                    "-p",
+                    "http_resp_size=64k",
+                    "-p",
+                    "workspace_client=256k",
+                    "-p",
+                    "workspace_backend=256k",
+                ),
+                {"http": ports[name]},
+                _tcp(ports[name]),
+            )
+        )
+    for name in sizes.names("pushpin"):
+        result.append(
+            Part(
+                name,
+                ("pushpin", f"--config={folder / name / 'pushpin.conf'}"),
+                {
+                    "http": ports[name],
+                    "publish": ports[f"{name}.publish"],
+                    "metrics": ports[f"{name}.metrics"],
+                },
+                _both(ports[name], ports[f"{name}.publish"]),
+            )
+        )
+    result.append(
+        Part(
+            "nginx",
+            (
+                "nginx",
+                "-p",
+                str(folder / "nginx"),
+                "-c",
+                str(folder / "nginx" / "nginx.conf"),
+                "-e",
+                "stderr",
+                "-g",
+                "daemon off;",
+            ),
+            {"http": ports["nginx"]},
+            lambda: probes.tcp(ports["nginx"]),
+            stop_signal="QUIT",
+        )
+    )
+    return result
+
+
+def simulation(port: int, python: str) -> Part:
+    """Posters and viewers at the front door."""
+    command = (python, "-m", "stack.simulate", f"http://127.0.0.1:{port}")
+    return Part("simulation", command, {}, lambda: True)
+
+
+def environment(
+    folder: Path, ports: Mapping[str, int], sizes: Sizes, values: Path, secrets: Mapping[str, str]
+) -> dict[str, str]:
+    """HOLDFAST_* for the origin and the publisher, and for who wants to work with the stack."""
+
+    def urls(names: list[str]) -> str:
+        return ",".join(f"http://127.0.0.1:{ports[name]}" for name in names)
+
+    return {
+        "HOLDFAST_REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/0",
+        "HOLDFAST_KAFKA": f"127.0.0.1:{ports['kafka']}",
+        "HOLDFAST_VALUES": str(values),
+        "HOLDFAST_GRIP_URL": urls([f"{name}.publish" for name in sizes.names("pushpin")]),
+        "HOLDFAST_GRIP_KEY": secrets["grip_key"],
+        "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
+        "HOLDFAST_ORIGIN_URLS": urls(sizes.names("origin")),
+        "HOLDFAST_FASTLY_SERVICE": "holdfast",
+        "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
+        # Marks every process of this stack, so that `down` finds the ones that were orphaned.
+        "HOLDFAST_STACK": str(folder),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(REPO), os.environ.get("PYTHONPATH")])),
+    }
+
+
+def _http(port: int, path: str) -> Callable[[], bool]:
+    return lambda: probes.http(port, path)
+
+
+def _tcp(port: int) -> Callable[[], bool]:
+    return lambda: probes.tcp(port)
+
+
+def _both(first: int, second: int) -> Callable[[], bool]:
+    return lambda: probes.tcp(first) and probes.tcp(second)

@@ -1,0 +1,46 @@
+"""Finds and ends processes that a stack left behind, e.g. after a kill -9 of supervisord."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+
+def find(folder: Path) -> set[int]:
+    """Process groups that belong to the stack in `folder`: by environment or command line.
+
+    Some programs overwrite one of the two with their title, none both.
+    """
+    mark = f"HOLDFAST_STACK={folder}".encode()
+    path = f"{folder}/".encode()
+    groups = set()
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes()
+            group = os.getpgid(int(process.name))
+        except OSError:  # it ended meanwhile, or is somebody else's
+            continue
+        # Only whole groups: a shell or an editor that was started from a part stays alone.
+        if mark in environment or (path in command and group == int(process.name)):
+            groups.add(group)
+    groups.discard(os.getpgid(0))
+    return groups
+
+
+def end(folder: Path, patience_s: float = 10.0) -> None:
+    """SIGTERM to what is left, then SIGKILL."""
+    for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 2.0)):
+        left = find(folder)
+        for group in left:
+            try:
+                os.killpg(group, number)
+            except ProcessLookupError:
+                continue
+        deadline = time.monotonic() + wait_s
+        while find(folder) and time.monotonic() < deadline:
+            time.sleep(0.05)

@@ -1,0 +1,63 @@
+"""Which part listens where. Ports are remembered, so that a restart finds them again."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from holdfast.errors import ConfigError
+
+HOST = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether something could listen on 127.0.0.1:`port` now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def listens(port: int) -> bool:
+    """Whether something accepts connections on 127.0.0.1:`port`."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def choose(
+    file: Path, names: Sequence[str], fixed: Mapping[str, tuple[int, str]]
+) -> dict[str, int]:
+    """A port for each name: the one in `file` if still free, else a free one; then remember.
+
+    fixed: name -> (port, option) that the user chose; 0 = any. Raises ConfigError when taken.
+    """
+    before: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    chosen: dict[str, int] = {}
+    held: list[socket.socket] = []
+    try:
+        for name in names:
+            port, option = fixed.get(name, (0, ""))
+            if port and not is_free(port):
+                raise ConfigError(
+                    f"port {port} is taken (see who: ss -ltnp 'sport = :{port}'); "
+                    f"choose another with {option}"
+                )
+            if not port and name in before and is_free(before[name]):
+                port = before[name]
+            # Held until all are chosen, so that no two get the same one.
+            holder = socket.socket()
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            holder.bind((HOST, port if port not in chosen.values() else 0))
+            held.append(holder)
+            chosen[name] = holder.getsockname()[1]
+    finally:
+        for holder in held:
+            holder.close()
+    file.write_text(json.dumps(chosen, indent=1))
+    return chosen
