@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from prometheus_client import multiprocess
 
@@ -15,6 +16,14 @@ timeout = 30
 graceful_timeout = 10
 accesslog = None
 control_socket_disable = True
+
+
+def on_starting(server: object) -> None:
+    """Begin with an empty folder of metrics: files of dead processes would count on."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
 
 
 def child_exit(server: object, worker: object) -> None:

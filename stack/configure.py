@@ -166,6 +166,7 @@ def supervisor(folder: Path, parts: Sequence[Part], python: str) -> Path:
         f"directory={REPO}",
         "events=PROCESS_STATE",
         "buffer_size=1000",
+        "stdout_logfile=NONE",
         f"stderr_logfile={folder}/logs/watch.log",
     ]
     for part in parts:
