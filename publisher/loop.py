@@ -105,14 +105,18 @@ class Publisher:
     def step(self) -> None:
         """One turn. Raises UnavailableError when Redis does not answer."""
         self._start_reading()
-        for partition, records in self._read().items():
-            owned = self._owned.get(partition)
-            if owned is None or partition not in self._reading:
+        batches, ends = self._read()
+        for partition, records in batches.items():
+            if partition not in self._reading:
                 continue
             try:
-                self._apply(owned, records)
+                self._apply(self._owned[partition], records)
             except Rewind:
                 self._rewind(partition)
+        # Only now: an end lies behind the records that came with it.
+        for partition, end in ends.items():
+            if partition in self._reading:
+                self._pass_end(self._owned[partition], end)
         self._beat()
         self._release()
         self._confirm()
@@ -208,21 +212,25 @@ class Publisher:
 
     # -- reading
 
-    def _read(self) -> dict[Partition, list[Record]]:
-        """What has come, waiting for it until something else is due."""
+    def _read(self) -> tuple[dict[Partition, list[Record]], dict[Partition, int]]:
+        """What has come, and the ends that were met; waits for it until something else is due."""
+        batches: dict[Partition, list[Record]] = {}
+        ends: dict[Partition, int] = {}
         first = self._consumer.poll(self._pause_s())
         if first is None:
-            return {}
-        batches: dict[Partition, list[Record]] = {}
+            return batches, ends
         # consume() waits its whole timeout to fill the batch, so: wait for one, take the rest.
         for message in (first, *self._consumer.consume(BATCH - 1, 0)):
             error = message.error()
-            if error is not None:
-                self._on_message_error(message, error)
-            else:
+            if error is None:
                 partition, record = _record(message)
                 batches.setdefault(partition, []).append(record)
-        return batches
+            elif error.code() == KafkaError._PARTITION_EOF:
+                end: Any = message.offset()
+                ends[_partition(message)] = end
+            else:
+                self._on_message_error(message, error)
+        return batches, ends
 
     def _pause_s(self) -> float:
         if len(self._reading) < len(self._owned) - len(self._refused):
@@ -232,25 +240,21 @@ class Publisher:
         return min(BEAT_S, max(0.0, due - self._clock()))
 
     def _on_message_error(self, message: Any, error: KafkaError) -> None:
-        if error.code() == KafkaError._PARTITION_EOF:
-            self._on_end(Partition(message.topic(), message.partition()), message.offset())
-            return
         metrics.KAFKA_ERRORS.inc()
         log.warning("Kafka: %s", error)
         if message.topic() is not None and message.partition() is not None:
             # Finding the start again tells what is wrong, and refuses if it is the log itself.
-            self._reading.discard(Partition(message.topic(), message.partition()))
+            self._reading.discard(_partition(message))
 
-    def _on_end(self, partition: Partition, end: int) -> None:
+    def _pass_end(self, owned: Owned, end: int) -> None:
         """The end may lie beyond the last record: transactions and compaction leave holes."""
-        owned = self._owned.get(partition)
-        if owned is None or partition not in self._reading or end <= owned.position:
+        if end <= owned.position:
             return
-        rewind = self._state.advance(partition, owned.log_start, owned.position, end)
+        rewind = self._state.advance(owned.partition, owned.log_start, owned.position, end)
         if rewind is None:
             owned.position = end
         else:
-            self._rewind(partition)
+            self._rewind(owned.partition)
 
     # -- applying
 
@@ -422,9 +426,12 @@ class Publisher:
         return name == self._values.default.name
 
 
+def _partition(message: Any) -> Partition:
+    return Partition(message.topic(), message.partition())
+
+
 def _record(message: Any) -> tuple[Partition, Record]:
-    partition = Partition(message.topic(), message.partition())
-    return partition, Record(
+    return _partition(message), Record(
         message.offset(), message.timestamp()[1], message.key(), message.value()
     )
 

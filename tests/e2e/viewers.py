@@ -13,6 +13,9 @@ import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
 
+_CLIENT = httpx.Client(timeout=15, trust_env=False)
+
+
 def until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:
     """Poll `condition` until it is true; its result. AssertionError names `what` otherwise."""
     deadline = time.monotonic() + timeout_s
@@ -25,11 +28,11 @@ def until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> A
 
 
 def post(base: str, name: str, update: dict[str, Any]) -> httpx.Response:
-    return httpx.post(f"{base}/values/{name}", json=update, timeout=15)
+    return _CLIENT.post(f"{base}/values/{name}", json=update)
 
 
 def snapshot(base: str, name: str) -> dict[str, Any]:
-    answer = httpx.get(f"{base}/values/{name}", timeout=15)
+    answer = _CLIENT.get(f"{base}/values/{name}")
     answer.raise_for_status()
     result: dict[str, Any] = answer.json()
     return result
@@ -139,6 +142,8 @@ class Viewer:
         self.connected += 1
 
     def _note(self, event: ServerSentEvent) -> None:
+        if not event.data:  # a comment; httpx-sse makes an event of it once an id was seen
+            return
         data = json.loads(event.data)
         if event.event == "message":
             assert event.id == str(data["version"])
