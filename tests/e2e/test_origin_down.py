@@ -7,10 +7,9 @@ import os
 import signal
 import time
 
-import httpx
 import pytest
 
-from tests.e2e.viewers import Viewer, post, snapshot, until
+from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def origin_back(stack):
     """Whatever the test does to the origin, the next test finds it running."""
     yield
     stack.start_part("origin-1")
-    until(lambda: httpx.get(f"{stack.origin_urls[0]}/health/ready").status_code == 200, "origin")
+    until(lambda: answers(f"{stack.origin_urls[0]}/health/ready"), "origin")
 
 
 def _kill_origin(stack) -> None:
@@ -89,7 +88,7 @@ def test_viewers_who_came_meanwhile_are_right_again_though_nothing_changes(stack
             assert all(viewer.values == [value] for viewer in viewers[:3])
             stack.start_part("origin-1")
             until(
-                lambda: httpx.get(f"{stack.origin_urls[0]}/health/ready").status_code == 200,
+                lambda: answers(f"{stack.origin_urls[0]}/health/ready"),
                 "the origin's return",
             )
             back = time.monotonic()

@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
-
 
 _CLIENT = httpx.Client(timeout=15, trust_env=False)
 
@@ -36,6 +36,14 @@ def snapshot(base: str, name: str) -> dict[str, Any]:
     answer.raise_for_status()
     result: dict[str, Any] = answer.json()
     return result
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered by 200."""
+    try:
+        return _CLIENT.get(url).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 @dataclass
@@ -99,7 +107,7 @@ class Viewer:
 
     def assert_increasing(self) -> None:
         versions = self.versions
-        assert all(a < b for a, b in zip(versions, versions[1:], strict=False)), versions
+        assert all(a < b for a, b in pairwise(versions)), versions
 
     def wait_connected(self) -> Viewer:
         until(lambda: self.events or self.failures, f"a first event on {self.path}")
