@@ -40,7 +40,8 @@ if ARGV[8] == "add" then
     if type(reply) == "table" and reply.err then
       for undo = step - 1, 9, -1 do
         local back = ARGV[undo]:sub(1, 1) == "-" and ARGV[undo]:sub(2) or "-" .. ARGV[undo]
-        redis.call("HINCRBY", value_key, "value", back)
+        -- HINCRBY takes "-0" for no number at all.
+        if back ~= "-0" then redis.call("HINCRBY", value_key, "value", back) end
       end
       if not single then return {"OVERFLOW"} end
       redis.call("HSET", value_key, applied_field, ARGV[6])
