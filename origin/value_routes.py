@@ -33,9 +33,14 @@ class After:
     readable: bool = True
 
     @classmethod
-    def of_request(cls) -> After:
-        """`?after=`, or the Last-Event-ID of a client that reaches the origin without the edge."""
-        text = request.args.get("after") or request.headers.get("Last-Event-ID")
+    def of_request(cls, *, stream: bool = True) -> After:
+        """`?after=`, or the Last-Event-ID of a client that reaches the origin without the edge.
+
+        stream: False for a snapshot. A header that is not in its cache key must not change it.
+        """
+        text = request.args.get("after")
+        if not text and stream:
+            text = request.headers.get("Last-Event-ID")
         if not text:
             return cls()
         if text.isascii() and text.isdigit() and len(text) <= 18:
@@ -81,10 +86,9 @@ def get_value(name: str) -> Response:
     snapshot = snapshot_of(rules, view_of(rules))
     if snapshot is None:
         return _not_found(name)
-    after = After.of_request()
     if representation == "sse":
-        return _sse(snapshot, after)
-    return _json(snapshot, after)
+        return _sse(snapshot, After.of_request())
+    return _json(snapshot, After.of_request(stream=False))
 
 
 @blueprint.get("/values/<name>/history")
