@@ -23,20 +23,29 @@ if not value or value == (released or ARGV[9]) then
   return {"NONE"}
 end
 
+local at = string.format("%.0f", now)
 if threshold > 0 and tonumber(value) and tonumber(released) then
-  -- A clock that went back must not stretch the wait beyond one settle.
-  local held = math.max(0, now - tonumber(changed_at or now))
+  -- A clock that went back must not stretch the wait beyond one settle from then on.
+  local held = now - tonumber(changed_at or now)
+  if held <= 0 then
+    held = 0
+    redis.call("HSET", value_key, "changed_at", at)
+  end
   if math.abs(tonumber(value) - tonumber(released)) < threshold and held < settle then
     return {"WAIT", math.ceil((settle - held) / 1000)}
   end
 end
 
--- Tokens in a bucket now; a clock that went back earns none.
+-- Tokens in a bucket now. A clock that went back earns none, but counts as it runs from then on.
 local function fill(key, default_rate, default_burst)
   local bucket = redis.call("HMGET", key, "tokens", "at", "rate", "burst")
   local rate = tonumber(bucket[3] or default_rate)
   local burst = tonumber(bucket[4] or default_burst)
-  local elapsed = math.max(0, now - tonumber(bucket[2] or now))
+  local elapsed = now - tonumber(bucket[2] or now)
+  if elapsed < 0 then
+    elapsed = 0
+    redis.call("HSET", key, "at", at)
+  end
   local tokens = math.min(burst, tonumber(bucket[1] or burst) + elapsed * rate / 1e6)
   return tokens, rate
 end
@@ -47,7 +56,6 @@ local budget, budget_rate = fill(budget_key, ARGV[6], ARGV[7])
 if budget_rate > 0 and budget < 1 then wait = math.max(wait, (1 - budget) / budget_rate) end
 if wait > 0 then return {"WAIT", math.ceil(math.min(wait, 3600) * 1000)} end
 
-local at = string.format("%.0f", now)
 redis.call("HSET", bucket_key, "tokens", string.format("%.9f", tokens - 1), "at", at)
 if budget_rate > 0 then
   redis.call("HSET", budget_key, "tokens", string.format("%.9f", budget - 1), "at", at)
