@@ -33,13 +33,13 @@ def test_five_hundred_posts_over_four_values_reach_twenty_viewers_exactly(stack)
         versions_before = {name: snapshot(stack.url, name)["version"] for name in SUMS}
         started = time.monotonic()
         with ThreadPoolExecutor(50) as pool:
-            answers = list(
+            statuses = list(
                 pool.map(
                     lambda n: post(stack.url, SUMS[n % 4], {"add": 1}).status_code, range(POSTS)
                 )
             )
         last_post = time.monotonic()
-        assert answers == [202] * POSTS
+        assert statuses == [202] * POSTS
 
         expected = {name: start_value[name] + POSTS // 4 for name in SUMS}
         for viewer in viewers:

@@ -80,10 +80,10 @@ class Viewer:
 
     def close(self) -> None:
         self._stop.set()
-        self._client.close()
         if self._answer is not None:
-            _shut(self._answer)
+            _shut(self._answer)  # before the client lets go of the socket
         self._thread.join(5)
+        self._client.close()
 
     # -- what it saw
 
