@@ -80,20 +80,13 @@ class Publisher:
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set. Redis and Kafka may come, go and come back meanwhile."""
-        self._consumer.subscribe(
-            list(self._values.topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_revoke,
-        )
+        self.subscribe()
         while not stopping.is_set():
             try:
                 self.step()
                 self._backoff_s = 0.0
             except UnavailableError as error:
                 metrics.REDIS_ERRORS.inc()
-                # Whatever was under way is read again: a replay changes nothing.
-                self._reading.clear()
                 self._backoff_s = min(1.0, 0.05 + 2 * self._backoff_s)
                 log.warning("%s; trying again", error)
                 stopping.wait(random.uniform(0.5, 1.0) * self._backoff_s)  # noqa: S311
@@ -102,8 +95,29 @@ class Publisher:
                 log.warning("Kafka: %s; trying again", error)
                 stopping.wait(0.5)
 
+    def subscribe(self) -> None:
+        """Join the group; it assigns partitions within a later step."""
+        self._consumer.subscribe(
+            list(self._values.topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_revoke,
+        )
+
+    def caught_up(self, partition: Partition) -> bool:
+        """Whether this publisher reads the partition and may release its values."""
+        return partition in self._reading and self._owned[partition].caught_up
+
     def step(self) -> None:
         """One turn. Raises UnavailableError when Redis does not answer."""
+        try:
+            self._turn()
+        except UnavailableError:
+            # Whatever was under way is read again: a replay changes nothing.
+            self._reading.clear()
+            raise
+
+    def _turn(self) -> None:
         self._start_reading()
         batches, ends = self._read()
         for partition, records in batches.items():
@@ -181,15 +195,17 @@ class Publisher:
         self._refused.pop(partition, None)
         owned.log_start, owned.replay_to = low, high
         owned.partitions = len(topic.partitions)
+        # Also after a failure: the call that failed may have done its work, and a Redis that was
+        # rolled back has forgotten releases that this publisher thinks are announced.
+        for name in self._state.dirty(partition):
+            owned.names.add(name)
+            self._pending.soonest((partition, name), now)
         if not owned.inherited:
             self._inherit(owned, now)
         self._reading.add(partition)
 
     def _inherit(self, owned: Owned, now: float) -> None:
         """Take over what the partition's former owner may not have finished."""
-        for name in self._state.dirty(owned.partition):
-            owned.names.add(name)
-            self._pending.soonest((owned.partition, name), now)
         recent = []
         wall_ms = time.time() * 1000
         for name, version, released_at_ms in self._state.released(owned.partition):
@@ -199,7 +215,7 @@ class Publisher:
                 name, version, text=self._is_default(name), at=now - age_s, now=now
             )
             if age_s < MAX_AGE_S:
-                recent.append(name)
+                recent.append((name, version))
         if recent:
             # An edge may have missed these, and only the former owner knew.
             self._announcer.purge(recent)
@@ -369,7 +385,7 @@ class Publisher:
             rules = self._values.rules(name)
             if owned is None or rules is None:
                 continue
-            if partition in self._reading and owned.caught_up:
+            if self.caught_up(partition):
                 due.setdefault(partition, []).append(rules)
             else:
                 self._pending.set((partition, name), now + REPLAY_PAUSE_S)

@@ -186,9 +186,7 @@ def test_the_time_of_the_first_unreleased_change_is_kept(client, apply):
     assert client.hget("value:counter", "changed_at") == changed_at
 
 
-def test_many_folds_travel_in_one_round_trip_and_each_gets_its_own_answer(
-    client, state, partition
-):
+def test_many_folds_travel_in_one_round_trip_and_each_gets_its_own_answer(client, state, partition):
     client.hset("value:full", "value", INT64_MAX)
     state.apply(partition, 0, 0, [adds("seen", 0, 1)])
     folds = [adds("counter", 0, 1), adds("seen", 0, 1), adds("full", 2, 1), sets("headline", 3, 1)]

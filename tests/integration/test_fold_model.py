@@ -87,7 +87,8 @@ ADDS = st.tuples(st.just(SUM), st.one_of(SMALL, EXTREME), st.just(0))
 SETS = st.tuples(st.just(LATEST), st.integers(0, 99), st.integers(-1, 3))
 LOGS = st.lists(st.one_of(ADDS, ADDS, SETS), min_size=1, max_size=30)
 WINDOWS = st.lists(
-    st.tuples(st.integers(0, 29), st.integers(1, 30), st.none() | st.integers(0, 3)), max_size=10
+    st.tuples(st.just(0) | st.integers(0, 29), st.integers(1, 30), st.none() | st.integers(0, 3)),
+    max_size=10,
 )
 
 

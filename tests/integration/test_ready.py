@@ -17,9 +17,7 @@ PARTITIONS = 2
 
 def vouch(state, number, position, *, caught_up=True, log_start=0):
     """The heartbeat of one partition's owner."""
-    return state.heartbeat(
-        Partition("updates", number), log_start, position, PARTITIONS, caught_up
-    )
+    return state.heartbeat(Partition("updates", number), log_start, position, PARTITIONS, caught_up)
 
 
 def ready(state, rules=COUNTER):
