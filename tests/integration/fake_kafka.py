@@ -1,0 +1,153 @@
+"""A Kafka in memory: what a publisher's consumer sees of it, and nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from confluent_kafka import KafkaError, TopicPartition
+
+END = 2**63
+
+
+class Message(NamedTuple):
+    place: tuple[str, int]
+    at: int
+    time: int = 0
+    body: tuple[bytes | None, bytes | None] = (None, None)
+    fault: KafkaError | None = None
+
+    def topic(self) -> str:
+        return self.place[0]
+
+    def partition(self) -> int:
+        return self.place[1]
+
+    def offset(self) -> int:
+        return self.at
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.time
+
+    def key(self) -> bytes | None:
+        return self.body[0]
+
+    def value(self) -> bytes | None:
+        return self.body[1]
+
+    def error(self) -> KafkaError | None:
+        return self.fault
+
+
+@dataclass
+class FakeLog:
+    """Topics, each with a list of messages per partition; offsets below `low` are deleted."""
+
+    partitions: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
+    low: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    def append(
+        self, topic: str, partition: int, key: bytes | None, value: bytes | None, time: int = 1000
+    ) -> int:
+        records = self.partitions.setdefault((topic, partition), [])
+        records.append(Message((topic, partition), len(records), time, (key, value)))
+        return len(records) - 1
+
+
+class _Topic(NamedTuple):
+    partitions: dict[int, None]
+
+
+class _Metadata(NamedTuple):
+    topics: dict[str, _Topic]
+
+
+class FakeConsumer:
+    """The part of confluent_kafka.Consumer that a publisher uses; it never waits.
+
+    `most`: how many messages one poll-and-consume gives.
+    """
+
+    def __init__(self, log: FakeLog) -> None:
+        self.log = log
+        self.most = 10_000
+        self.assignments = 0
+        self._callbacks: dict[str, Any] = {}
+        self._positions: dict[tuple[str, int], int] = {}
+        self._ended: set[tuple[str, int]] = set()
+        self._left = 0
+        self._to_assign: list[TopicPartition] | None = None
+
+    # -- the test's side
+
+    def group_assigns(self, *partitions: tuple[str, int]) -> None:
+        """At the next poll, as a rebalance comes."""
+        self._to_assign = [TopicPartition(*place) for place in partitions]
+
+    # -- the publisher's side
+
+    def subscribe(self, topics: list[str], **callbacks: Any) -> None:
+        self._callbacks = callbacks
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.assignments += 1
+        self._positions = {(part.topic, part.partition): part.offset for part in partitions}
+        self._ended.clear()
+
+    def list_topics(self, topic: str, timeout: float) -> _Metadata:
+        numbers = {number: None for name, number in self.log.partitions if name == topic}
+        return _Metadata({topic: _Topic(numbers)})
+
+    def get_watermark_offsets(self, part: TopicPartition, timeout: float) -> tuple[int, int]:
+        place = (part.topic, part.partition)
+        return self.log.low.get(place, 0), len(self.log.partitions[place])
+
+    def poll(self, timeout: float) -> Message | None:
+        if self._to_assign is not None:
+            assigned, self._to_assign = self._to_assign, None
+            self._callbacks["on_revoke"](self, [])
+            self._callbacks["on_assign"](self, assigned)
+            return None
+        self._left = self.most
+        return self._next()
+
+    def consume(self, most: int, timeout: float) -> list[Message]:
+        messages = []
+        while len(messages) < most and (message := self._next()) is not None:
+            messages.append(message)
+        return messages
+
+    def _next(self) -> Message | None:
+        if self._left <= 0:
+            return None
+        for place, position in self._positions.items():
+            records = self.log.partitions[place]
+            if position < len(records):
+                self._positions[place] += 1
+                self._ended.discard(place)
+                self._left -= 1
+                return records[position]
+            if place not in self._ended:
+                self._ended.add(place)
+                return Message(place, position, fault=KafkaError(KafkaError._PARTITION_EOF))
+        return None
+
+
+class FakeProducer:
+    """Keeps what is set aside. refuses: Kafka doesn't acknowledge."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, dict[str, bytes]]] = []
+        self.refuses = False
+
+    def produce(
+        self, topic: str, *, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+    ) -> None:
+        self.records.append((topic, headers))
+
+    def flush(self, timeout: float) -> int:
+        return 1 if self.refuses else 0
+
+    @property
+    def offsets(self) -> list[int]:
+        return [int(headers["offset"]) for _, headers in self.records]

@@ -1,0 +1,166 @@
+"""A publisher on a real Redis, between a Kafka in memory and an announcer that takes notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import redis
+
+from holdfast.config import Settings
+from holdfast.errors import UnavailableError
+from holdfast.state import Fold, Partition, State
+from holdfast.values import Values, parse
+from publisher.announce import Announcement
+from publisher.loop import Publisher
+from publisher.push import Publication
+from tests.integration.fake_kafka import FakeConsumer, FakeLog, FakeProducer
+
+VALUES = """
+[defaults]
+rate = 1000.0
+[values.counter]
+reduce = "sum"
+default = true
+[values.visits]
+reduce = "sum"
+[values.headline]
+reduce = "latest"
+"""
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FlakyState(State):
+    """A State whose Redis goes away when the test says so: before, within or after a call."""
+
+    fault: tuple[str, int] | None = None
+
+    def _fails(self, call: str) -> int | None:
+        if self.fault is not None and self.fault[0] == call:
+            place, self.fault = self.fault[1], None
+            return place
+        return None
+
+    def apply(
+        self, partition: Partition, log_start: int, batch_first: int, folds: Sequence[Fold]
+    ) -> list[tuple[str, int]]:
+        place = self._fails("apply")
+        if place is not None:
+            super().apply(partition, log_start, batch_first, folds[:place])
+            raise UnavailableError("gone within a pipeline")
+        return super().apply(partition, log_start, batch_first, folds)
+
+    def advance(
+        self, partition: Partition, log_start: int, batch_first: int, next_offset: int
+    ) -> int | None:
+        place = self._fails("advance")
+        if place == 0:
+            raise UnavailableError("gone before")
+        answer = super().advance(partition, log_start, batch_first, next_offset)
+        if place is not None:
+            raise UnavailableError("gone after")
+        return answer
+
+    def release(self, *args, **kwargs):
+        place = self._fails("release")
+        if place == 0:
+            raise UnavailableError("gone before")
+        answer = super().release(*args, **kwargs)
+        if place is not None:
+            raise UnavailableError("gone after")
+        return answer
+
+
+class NotingAnnouncer:
+    """Announces at once, unless it is `silent`: then it is as if it died before noting it."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.announcements: list[Announcement] = []
+        self.confirms: list[Publication] = []
+        self.purged: list[str] = []
+        self.silent = False
+
+    def announce(self, announcements: Sequence[Announcement]) -> None:
+        self.announcements.extend(announcements)
+        if self.silent:
+            return
+        for item in announcements:
+            self.state.announced(item.partition, [(item.name, item.version)])
+
+    def confirm(self, publications: Sequence[Publication]) -> None:
+        self.confirms.extend(publications)
+
+    def purge(self, names: Sequence[str]) -> None:
+        self.purged.extend(names)
+
+
+class PublisherBench:
+    """One publisher and everything around it."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        log: FakeLog,
+        *,
+        places: Sequence[tuple[str, int]] = (("updates", 0),),
+        values: Values | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.state = FlakyState(client)
+        self.clock = clock or Clock()
+        self.consumer = FakeConsumer(log)
+        self.producer = FakeProducer()
+        self.announcer = NotingAnnouncer(self.state)
+        self.values = values or parse(VALUES)
+        self.publisher = Publisher(
+            settings or Settings(),
+            self.values,
+            self.state,
+            self.consumer,
+            self.producer,
+            self.announcer,
+            self.clock,
+        )
+        self.publisher.subscribe()
+        self.consumer.group_assigns(*places)
+
+    def step(self, most: int = 10_000, *, seconds: float = 0.01) -> None:
+        """One turn, as run() makes it: a Redis that is away ends the turn, no more."""
+        self.clock.now += seconds
+        self.consumer.most = most
+        try:
+            self.publisher.step()
+        except UnavailableError:
+            self.failures += 1
+
+    failures = 0
+
+    def steps(self, count: int, *, seconds: float = 0.01) -> None:
+        for _ in range(count):
+            self.step(seconds=seconds)
+
+    @property
+    def releases(self) -> list[tuple[str, int, bytes]]:
+        return [
+            (item.name, item.version, item.snapshot.json)
+            for item in self.announcer.announcements
+            if item.snapshot is not None
+        ]
+
+    def settle(self, partition: Partition) -> None:
+        """Turn until everything is read, released and announced, and a heartbeat has confirmed it."""
+        self.steps(25, seconds=0.05)
+        for _ in range(2_000):
+            self.step(seconds=0.05)
+            done = self.publisher.caught_up(partition) and not self.state.dirty(partition)
+            if done and self.state.view(self.values.default).ready:
+                return
+        raise AssertionError(f"not settled: {self.state.dirty(partition)} is left")
