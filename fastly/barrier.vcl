@@ -1,7 +1,8 @@
 # The purge barrier. A fetch that began before a purge and ends after it carries the old value;
 # stored, it would be served for the whole TTL. So purges are numbered by tickets and noted in a
-# ring of 16 slots, "<ticket> key key ... "; what a fetch brings is held against the slots that
-# were written since the fetch began.
+# ring of 16 slots, "<ticket> key key ... key=version ... "; what a fetch brings is held against the
+# slots that were written since the fetch began. The versions, which the publisher adds, tell what
+# was announced last while the origin can't be asked (holds.vcl).
 
 # vmod_var can't count atomically. vsthrottle can: of all who ask for one ticket, it denies all but
 # the first; the others try the next number.
@@ -21,7 +22,8 @@ sub note_purge {
         var.set_int("mine", var.get_int("last") + 16);
         set req.http.X-Ticket = " * ";
     } else {
-        set req.http.X-Ticket = " " + regsuball(req.http.X-Purge-Keys, "\s+", " ") + " ";
+        set req.http.X-Ticket = " " + regsuball(
+            req.http.X-Purge-Keys + " " + req.http.Holdfast-Versions, "\s+", " ") + " ";
     }
     var.global_set("slot" + (var.get_int("mine") % 16), var.get_int("mine") + req.http.X-Ticket);
     var.global_set("ticket", "" + var.get_int("mine"));
@@ -45,7 +47,7 @@ sub barrier {
     set beresp.http.X-Ticket = bereq.http.X-Ticket;
     var.set_int("since", std.integer(bereq.http.X-Ticket, 0));
     var.set_string("keys", beresp.http.xkey);
-    call look_for_purge;
+    call look_through_ring;
     if (var.get_string("purged") == "yes") {
         if (bereq.retries < 2 && (bereq.method == "GET" || bereq.method == "HEAD")) {
             return (retry);
@@ -63,7 +65,7 @@ sub purged_after_insertion {
     if (obj.hits == 0 && !obj.uncacheable && resp.http.X-Ticket && req.restarts < 3) {
         var.set_int("since", std.integer(resp.http.X-Ticket, 0));
         var.set_string("keys", resp.http.xkey);
-        call look_for_purge;
+        call look_through_ring;
         if (var.get_string("purged") == "yes") {
             xkey.softpurge("url:" + req.http.X-Path);
             return (restart);
@@ -71,13 +73,17 @@ sub purged_after_insertion {
     }
 }
 
-# In: "since", "keys". Out: "purged".
-sub look_for_purge {
+# In: "since", "keys". Out: "purged"; and in "tip" the newest version of the first key that was
+# announced, if that is not too long ago.
+sub look_through_ring {
     var.set_string("purged", "no");
+    var.set_string("tip", "");
+    var.set_int("tip_ticket", 0);
     # The first keys of the object; the last two are its path and `*`.
     var.set_string("key1", regsub(var.get_string("keys"), "^\s*(\S+).*$", " \1 "));
     var.set_string("key2", regsub(var.get_string("keys"), "^\s*\S+\s+(\S+).*$", " \1 "));
     var.set_string("key3", regsub(var.get_string("keys"), "^\s*\S+\s+\S+\s+(\S+).*$", " \1 "));
+    var.set_string("key1=", regsub(var.get_string("keys"), "^\s*(\S+).*$", " \1="));
     var.set_string("path", regsub(var.get_string("keys"), "^.*\s(url:\S+)\s.*$", " \1 "));
     # More purges than slots: what the lost ones named is unknown.
     if (std.integer(var.global_get("ticket"), 0) - var.get_int("since") > 15) {
@@ -110,5 +116,12 @@ sub look_in_slot {
             || std.strstr(var.get_string("slot"), " * ")) {
             var.set_string("purged", "yes");
         }
+    }
+    if (std.strstr(var.get_string("slot"), var.get_string("key1="))
+        && std.integer(regsub(var.get_string("slot"), " .*$", ""), 0) > var.get_int("tip_ticket")) {
+        var.set_int("tip_ticket", std.integer(regsub(var.get_string("slot"), " .*$", ""), 0));
+        var.set_string("tip", regsub(
+            std.strstr(var.get_string("slot"), var.get_string("key1=")),
+            "^[^=]*=([0-9]+).*$", "\1"));
     }
 }

@@ -11,10 +11,11 @@ probe ready {
     .url = "/health/ready";
     .interval = 1s;
     .timeout = 1s;
-    .window = 3;
-    .threshold = 2;
-    # Until the first probe has answered: let requests through.
-    .initial = 2;
+    # Well again with the first good probe; sick with the second bad one. A failed fetch counts
+    # at once, for a second (stale.vcl).
+    .window = 2;
+    .threshold = 1;
+    .initial = 1;
 }
 
 $backends

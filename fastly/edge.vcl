@@ -36,6 +36,8 @@ sub vcl_recv {
 sub forget_what_clients_claim {
     unset req.http.X-After;
     unset req.http.X-As;
+    unset req.http.X-Key;
+    unset req.http.X-Tip;
     unset req.http.X-Recover;
     unset req.http.X-Wait;
     unset req.http.X-Hold;

@@ -25,17 +25,36 @@ sub nothing_new_in_stale {
     if (req.http.X-Fallback && req.http.X-After ~ "^[0-9]+$"
         && std.integer(regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1"), 0)
            <= std.integer(req.http.X-After, 0)) {
+        set req.http.X-Key = resp.http.Surrogate-Key;
         return (synth(200, "hold"));
     }
 }
 
-# A stale hold would break the chain at once, and the recovery would find the origin down. So it
-# goes unchained, on the channel `stale` as well; once the origin is back the publisher hints there,
-# and the recovery goes on from what this answer delivers.
+# A stale hold is behind the chain, and the recovery would find the origin down. So it claims to
+# stand where the chain is, at the version that was announced last (the "tip"), and goes on from
+# there; the link says what it has really delivered, for as long as it still stands at the tip. It
+# is on the channel `stale` as well: once the origin is back the publisher hints there, and Pushpin
+# follows the link. Where the tip isn't known the hold stays without a chain until then.
 sub unchain {
-    set resp.http.Grip-Link = regsub(resp.http.Grip-Link, "^(<[^>]*)>",
-        "\1&after=" + regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1") + ">");
-    set resp.http.Grip-Channel = regsub(resp.http.Grip-Channel, ";\s*prev-id=[0-9]+", "") + ", stale";
+    set req.http.X-After = regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1");
+    set resp.http.Grip-Channel = regsub(resp.http.Grip-Channel, ";\s*prev-id=[0-9]+", "");
+    var.set_string("keys", resp.http.Surrogate-Key);
+    call stand_at_tip;
+}
+
+# In: "keys", X-After, and Grip-Channel without a chain.
+sub stand_at_tip {
+    var.set_int("since", 0);
+    call look_through_ring;
+    if (var.get_string("tip") != "") {
+        set resp.http.Grip-Channel = resp.http.Grip-Channel + "; prev-id=" + var.get_string("tip");
+        set resp.http.Grip-Link = regsub(resp.http.Grip-Link, "^<([^>]*)>",
+            "<\1&after=" + req.http.X-After + "&tip=" + var.get_string("tip") + ">");
+    } else {
+        set resp.http.Grip-Link = regsub(resp.http.Grip-Link, "^<([^>]*)>",
+            "<\1&after=" + req.http.X-After + ">");
+    }
+    set resp.http.Grip-Channel = resp.http.Grip-Channel + ", stale";
 }
 
 # A hold without content, for a viewer who comes back while the origin is away.
@@ -49,21 +68,26 @@ sub synthetic_hold {
     set resp.http.X-Accel-Buffering = "no";
     if (req.http.X-Path == "/stream") {
         set resp.http.Content-Type = "text/plain; charset=utf-8";
-        set resp.http.Grip-Channel = "updates, stale";
-        set resp.http.Grip-Link = "</stream?recover&after=" + req.http.X-After + ">; rel=next";
+        set resp.http.Grip-Channel = "updates";
+        set resp.http.Grip-Link = "</stream?recover>; rel=next";
         set resp.http.Grip-Keep-Alive = "\n; format=cstring; timeout=20";
         synthetic({"
 "});
     } else {
         set resp.http.Content-Type = "text/event-stream; charset=utf-8";
-        set resp.http.Grip-Channel =
-            "value:" + regsub(req.http.X-Path, "^/values/", "") + ", stale";
-        set resp.http.Grip-Link = "<" + req.http.X-Path + "?recover&as=" + req.http.X-As
-            + "&after=" + req.http.X-After + ">; rel=next";
+        set resp.http.Grip-Channel = "value:" + regsub(req.http.X-Path, "^/values/", "");
+        set resp.http.Grip-Link =
+            "<" + req.http.X-Path + "?recover&as=" + req.http.X-As + ">; rel=next";
         set resp.http.Grip-Keep-Alive = ":\n\n; format=cstring; timeout=20";
         synthetic({":
 
 "});
     }
+    # Without any copy of the value its key is the name of its channel.
+    if (!req.http.X-Key) {
+        set req.http.X-Key = resp.http.Grip-Channel;
+    }
+    var.set_string("keys", req.http.X-Key);
+    call stand_at_tip;
     return (deliver);
 }

@@ -57,7 +57,11 @@ sub after_of_request {
     if (req.url ~ "[?&]recover(=[^&]*)?(&|$)") {
         set req.http.X-Recover = "yes";
     }
-    if (req.http.Grip-Last) {
+    if (req.url ~ "[?&]recover" && req.url ~ "[?&]tip=[0-9]+(&|$)") {
+        set req.http.X-Tip = regsub(req.url, "^.*[?&]tip=([0-9]+).*$", "\1");
+    }
+    if (req.http.Grip-Last
+        && regsub(req.http.Grip-Last, "^.*last-id=([0-9]+).*$", "\1") != req.http.X-Tip) {
         set req.http.X-After = regsub(req.http.Grip-Last, "^.*last-id=([0-9]+).*$", "\1");
     } elsif (req.http.Last-Event-ID && req.http.X-Hold) {
         set req.http.X-After = req.http.Last-Event-ID;

@@ -78,7 +78,8 @@ sub handle_failure {
 }
 
 sub handle_unreachable {
-    if (vsthrottle.is_denied("sick", 1, 1s)) {
+    # With no healthy origin left the probe has said so already, and ends it when it is over.
+    if (std.healthy(bereq.backend) && vsthrottle.is_denied("sick", 1, 1s)) {
         # Marked already.
     }
     if (bereq.http.X-Has-Stale || bereq.is_bgfetch) {

@@ -75,10 +75,10 @@ class Announcer(threading.Thread):
             pushpin.submit(publications)
         metrics.CONFIRMS.inc(len(publications))
 
-    def purge(self, names: Sequence[str]) -> None:
-        """Purge again what was purged before."""
+    def purge(self, versions: Sequence[tuple[str, int]]) -> None:
+        """Purge again what was purged before: names and their newest versions."""
         for edge in self._edges:
-            edge.submit([surrogate_key(name) for name in names])
+            edge.submit([(surrogate_key(name), version) for name, version in versions])
 
     def hint_stale(self) -> None:
         """Make the viewers that were served while the origin was down recover."""
@@ -106,7 +106,7 @@ class Announcer(threading.Thread):
             self._announce(batch)
 
     def _announce(self, batch: Sequence[Announcement]) -> None:
-        keys = [surrogate_key(announcement.name) for announcement in batch]
+        keys = [(surrogate_key(each.name), each.version) for each in batch]
         _await(self._edges, [edge.submit(keys) for edge in self._edges])
         publications = [announcement.publication() for announcement in batch]
         _await(self._pushpins, [node.submit(publications) for node in self._pushpins])

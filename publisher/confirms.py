@@ -45,6 +45,11 @@ class Confirms:
         self._newest.pop(name, None)
         self._schedule.drop(name)
 
+    def version(self, name: str) -> int | None:
+        """The newest version of `name` that was released, None when it isn't ours."""
+        newest = self._newest.get(name)
+        return None if newest is None else newest.version
+
     def next(self) -> float | None:
         return self._schedule.next()
 

@@ -194,6 +194,7 @@ class Publisher:
             return
         self._refused.pop(partition, None)
         owned.log_start, owned.replay_to = low, high
+        owned.vouched = False
         owned.partitions = len(topic.partitions)
         # Also after a failure: the call that failed may have done its work, and a Redis that was
         # rolled back has forgotten releases that this publisher thinks are announced.
@@ -366,14 +367,18 @@ class Publisher:
     def _beat(self) -> None:
         """Once a second: does Redis still know what was applied? If so, vouch for it."""
         now = self._clock()
-        if now < self._beat_at:
+        reading = [self._owned[partition] for partition in self._reading]
+        # Before the first release after a replay: whoever hears of it then asks the origin.
+        replayed = any(owned.caught_up and not owned.vouched for owned in reading)
+        if now < self._beat_at and not replayed:
             return
         self._beat_at = now + BEAT_S
-        for partition in list(self._reading):
-            owned = self._owned[partition]
+        for owned in reading:
+            partition = owned.partition
             rewind = self._state.heartbeat(
                 partition, owned.log_start, owned.position, owned.partitions, owned.caught_up
             )
+            owned.vouched = owned.caught_up and rewind is None
             if rewind is not None:
                 self._rewind(partition)
 
@@ -431,7 +436,11 @@ class Publisher:
 
     def _confirm(self) -> None:
         now = self._clock()
-        again = self._repurges.take(now)
+        again = [
+            (name, version)
+            for name in self._repurges.take(now)
+            if (version := self._confirms.version(name)) is not None
+        ]
         if again:
             self._announcer.purge(again)
         publications = self._confirms.take(now)

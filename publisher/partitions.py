@@ -13,7 +13,8 @@ class Owned:
     """A partition that is assigned to this publisher. Offsets are Kafka's.
 
     position: the next offset to read. replay_to: nothing is released before position reaches it.
-    unannounced: the dirty and released names of the former owner were not taken over yet.
+    vouched: the origin may trust what Redis has of it. inherited: what the former owner left to
+    do was taken over.
     """
 
     partition: Partition
@@ -21,6 +22,7 @@ class Owned:
     log_start: int = 0
     position: int = 0
     replay_to: int = 0
+    vouched: bool = False
     inherited: bool = False
     names: set[str] = field(default_factory=set)
 

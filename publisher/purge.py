@@ -10,8 +10,11 @@ from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
 MAX_KEYS = 256  # Fastly refuses a batch of more
 
 
-class EdgeNode(Node[Sequence[str]]):
-    """One Varnish, or Fastly's API. Work: the surrogate keys to purge, softly."""
+class EdgeNode(Node[Sequence[tuple[str, int]]]):
+    """One Varnish, or Fastly's API. Work: surrogate keys to purge, softly, and their versions.
+
+    Fastly has no use for the versions; the stand-in chains its stale holds by them.
+    """
 
     kind = "edge"
 
@@ -22,11 +25,16 @@ class EdgeNode(Node[Sequence[str]]):
             {"Fastly-Key": token, "Fastly-Soft-Purge": "1", "Accept": "application/json"}
         )
 
-    def send(self, work: Sequence[str]) -> None:
+    def send(self, work: Sequence[tuple[str, int]]) -> None:
         for start in range(0, len(work), MAX_KEYS):
-            self._post(self._purge_url, {"Surrogate-Key": " ".join(work[start : start + MAX_KEYS])})
+            batch = work[start : start + MAX_KEYS]
+            headers = {
+                "Surrogate-Key": " ".join(key for key, _ in batch),
+                "Holdfast-Versions": " ".join(f"{key}={version}" for key, version in batch),
+            }
+            self._post(self._purge_url, headers)
 
-    def owe(self, work: Sequence[str]) -> None:
+    def owe(self, work: Sequence[tuple[str, int]]) -> None:
         """Nothing to remember: whatever was missed, one purge of everything settles it."""
 
     def settle(self) -> None:
