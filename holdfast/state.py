@@ -15,7 +15,7 @@ from typing import Any
 import redis
 
 from holdfast.errors import UnavailableError
-from holdfast.snapshots import EMPTY, Snapshot
+from holdfast.snapshots import Snapshot
 from holdfast.values import Rules
 
 HISTORY_LENGTH = 60
@@ -69,7 +69,12 @@ class Wait:
     ms: int
 
 
-ReleaseResult = Released | Owed | Wait | None
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Redis knows less than the caller has applied: its value is too old to be released."""
+
+
+ReleaseResult = Released | Owed | Wait | Lost | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +163,47 @@ class State:
         return offset if word == "REWIND" else None
 
     def heartbeat(
-        self, partition: Partition, log_start: int, position: int, partitions: int, caught_up: bool
-    ) -> int | None:
-        """Vouch for this Redis, if `caught_up`; the offset to rewind to, if it has lost some."""
+        self,
+        partition: Partition,
+        log_start: int,
+        position: int,
+        partitions: int,
+        caught_up: bool,
+        run_id: str,
+    ) -> tuple[str, int | None]:
+        """Vouch for this Redis, if `caught_up`. Its run id, and the offset to start again from.
+
+        run_id: what the last heartbeat returned, "" before the first. The offset is None unless
+        Redis has lost something, or may have: it is another run than before.
+        """
         with _available():
             reply: Any = self._heartbeat(
                 keys=[partition.key("offset"), f"ready:{partition.topic}"],
-                args=[log_start, position, partition.number, partitions, "1" if caught_up else "0"],
+                args=[
+                    log_start,
+                    position,
+                    partition.number,
+                    partitions,
+                    "1" if caught_up else "0",
+                    run_id,
+                ],
             )
-        word, offset = _word(reply)
-        return offset if word == "REWIND" else None
+        return reply[1].decode(), reply[2] if reply[0] == b"REWIND" else None
 
     def release(
         self,
         partition: Partition,
         values: Sequence[Rules],
         *,
+        position: int = 0,
         budget_rate: float = 0.0,
         budget_burst: int = 1,
         now_us: int | None = None,
     ) -> list[ReleaseResult]:
-        """Release what may be released, in one round trip; one result per value."""
+        """Release what may be released, in one round trip; one result per value.
+
+        position: the next offset that the caller will apply. Redis has to know all before it.
+        """
         pipe = self._redis.pipeline(transaction=False)
         for rules in values:
             name = rules.name
@@ -190,6 +215,7 @@ class State:
                     partition.key("dirty"),
                     partition.key("released"),
                     f"history:{name}",
+                    partition.key("offset"),
                 ],
                 args=[
                     name,
@@ -200,7 +226,7 @@ class State:
                     budget_rate,
                     budget_burst,
                     HISTORY_LENGTH,
-                    EMPTY[rules.reduce],
+                    position,
                     "" if now_us is None else now_us,
                 ],
                 client=pipe,
@@ -271,6 +297,8 @@ def _release_result(name: str, reply: Any) -> ReleaseResult:
         return Owed(int(reply[1]))
     if word == "WAIT":
         return Wait(int(reply[1]))
+    if word == "REWIND":
+        return Lost()
     return None
 
 

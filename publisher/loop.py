@@ -6,14 +6,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from holdfast.config import Settings
 from holdfast.errors import LogStartError, UnavailableError
-from holdfast.state import Fold, Owed, Partition, Released, State, Wait
+from holdfast.state import Fold, Lost, Owed, Partition, Released, State, Wait
 from holdfast.values import HOME_TOPIC, Rules, Values
 from publisher import metrics
 from publisher.announce import Announcement, Announcer
@@ -131,8 +131,15 @@ class Publisher:
         for partition, end in ends.items():
             if partition in self._reading:
                 self._pass_end(self._owned[partition], end)
-        self._beat()
-        self._release()
+        announcements: list[Announcement] = []
+        try:
+            self._release(announcements)
+            # A heartbeat vouches for what is released by now. Whoever hears of a release asks the
+            # origin, so it is ready by then.
+            self._beat()
+        finally:
+            if announcements:
+                self._announcer.announce(announcements)
         self._confirm()
         self.stepped_at = self._clock()
 
@@ -224,7 +231,11 @@ class Publisher:
 
     def _rewind(self, partition: Partition) -> None:
         metrics.REWINDS.labels(partition.topic).inc()
-        log.warning("Redis lost state of %s[%d]; replaying", partition.topic, partition.number)
+        log.warning(
+            "Redis restarted, or lost state of %s[%d]: going on from what it knows",
+            partition.topic,
+            partition.number,
+        )
         self._reading.discard(partition)
 
     # -- reading
@@ -368,21 +379,26 @@ class Publisher:
         """Once a second: does Redis still know what was applied? If so, vouch for it."""
         now = self._clock()
         reading = [self._owned[partition] for partition in self._reading]
-        # Before the first release after a replay: whoever hears of it then asks the origin.
         replayed = any(owned.caught_up and not owned.vouched for owned in reading)
         if now < self._beat_at and not replayed:
             return
         self._beat_at = now + BEAT_S
         for owned in reading:
             partition = owned.partition
-            rewind = self._state.heartbeat(
-                partition, owned.log_start, owned.position, owned.partitions, owned.caught_up
+            owned.run_id, rewind = self._state.heartbeat(
+                partition,
+                owned.log_start,
+                owned.position,
+                owned.partitions,
+                owned.caught_up,
+                owned.run_id,
             )
             owned.vouched = owned.caught_up and rewind is None
             if rewind is not None:
                 self._rewind(partition)
 
-    def _release(self) -> None:
+    def _release(self, announcements: list[Announcement]) -> None:
+        """Release what is due and may be released; adds what is to be announced of it."""
         now = self._clock()
         due: dict[Partition, list[Rules]] = {}
         for partition, name in self._pending.take(now):
@@ -396,29 +412,34 @@ class Publisher:
                 self._pending.set((partition, name), now + REPLAY_PAUSE_S)
         for partition, values in due.items():
             for start in range(0, len(values), RELEASE_BATCH):
-                self._release_batch(partition, values[start : start + RELEASE_BATCH])
+                batch = values[start : start + RELEASE_BATCH]
+                announcements.extend(self._release_batch(partition, batch))
 
-    def _release_batch(self, partition: Partition, values: Sequence[Rules]) -> None:
+    def _release_batch(
+        self, partition: Partition, values: Sequence[Rules]
+    ) -> Iterator[Announcement]:
         now = self._clock()
         for rules in values:  # if Redis fails now, all of them are still due
             self._pending.set((partition, rules.name), now)
         results = self._state.release(
             partition,
             values,
+            position=self._owned[partition].position,
             budget_rate=self._settings.budget_rate,
             budget_burst=self._settings.budget_burst,
         )
-        announcements = []
         for rules, result in zip(values, results, strict=True):
             key = (partition, rules.name)
+            if isinstance(result, Lost):
+                if partition in self._reading:
+                    self._rewind(partition)
+                continue
             self._pending.drop(key)
             if isinstance(result, Wait):
                 self._pending.set(key, now + min(LONGEST_WAIT_S, result.ms / 1000))
             elif isinstance(result, Released | Owed):
                 self._pending.set(key, now + RECHECK_S)
-                announcements.append(self._announcement(partition, rules, result, now))
-        if announcements:
-            self._announcer.announce(announcements)
+                yield self._announcement(partition, rules, result, now)
 
     def _announcement(
         self, partition: Partition, rules: Rules, result: Released | Owed, now: float

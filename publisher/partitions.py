@@ -13,8 +13,8 @@ class Owned:
     """A partition that is assigned to this publisher. Offsets are Kafka's.
 
     position: the next offset to read. replay_to: nothing is released before position reaches it.
-    vouched: the origin may trust what Redis has of it. inherited: what the former owner left to
-    do was taken over.
+    run_id: of the Redis that the last heartbeat met. vouched: the origin may trust what that has
+    of the partition. inherited: what the former owner left to do was taken over.
     """
 
     partition: Partition
@@ -22,6 +22,7 @@ class Owned:
     log_start: int = 0
     position: int = 0
     replay_to: int = 0
+    run_id: str = ""
     vouched: bool = False
     inherited: bool = False
     names: set[str] = field(default_factory=set)

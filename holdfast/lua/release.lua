@@ -1,22 +1,26 @@
 -- Promote a working value to the published view, if there is something new and a token for it.
 -- KEYS: value:{name}  bucket:{name}  budget  dirty:{topic}:{partition}
---       released:{topic}:{partition}  history:{name}
+--       released:{topic}:{partition}  history:{name}  offset:{topic}:{partition}
 -- ARGV: name; rate (releases/s), burst (releases), used where the bucket sets none of its own;
 --       threshold (units of the value), settle (us); budget rate (releases/s, 0 = unlimited),
---       budget burst; history length; JSON before the first release; time in us ("" = Redis TIME)
+--       budget burst; history length; the caller's position (offset); time in us ("" = Redis TIME)
 -- Result: {"NONE"}: nothing to release, all announced; {"OWED", version}: nothing to release, but
---       that version was never announced; {"WAIT", ms}; {"RELEASED", version, prev, ms, JSON}
+--       that version was never announced; {"WAIT", ms}; {"RELEASED", version, prev, ms, JSON};
+--       {"REWIND", offset}: Redis knows less than the caller has applied, so its value is too old
 local value_key, bucket_key, budget_key = KEYS[1], KEYS[2], KEYS[3]
 local name, threshold, settle = ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5])
 local time = redis.call("TIME")
 local now = tonumber(ARGV[10] ~= "" and ARGV[10] or time[1] .. string.format("%06d", time[2]))
+
+local known = tonumber(redis.call("GET", KEYS[7]) or "0")
+if known < tonumber(ARGV[9]) then return {"REWIND", known} end
 
 local state = redis.call("HMGET", value_key,
   "value", "released", "version", "announced", "changed_at")
 local value, released, changed_at = state[1], state[2], state[5]
 local version = tonumber(state[3] or "0")
 
-if not value or value == (released or ARGV[9]) then
+if not value or value == released then
   redis.call("HDEL", value_key, "changed_at")
   if version > tonumber(state[4] or "0") then return {"OWED", state[3]} end
   redis.call("SREM", KEYS[4], name)

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, TopicPartition
 
-END = 2**63
-
 
 class Message(NamedTuple):
     place: tuple[str, int]
@@ -65,13 +63,13 @@ class _Metadata(NamedTuple):
 class FakeConsumer:
     """The part of confluent_kafka.Consumer that a publisher uses; it never waits.
 
-    `most`: how many messages one poll-and-consume gives.
+    most: how many messages one poll-and-consume gives. pauses: how long it might have waited.
     """
 
     def __init__(self, log: FakeLog) -> None:
         self.log = log
         self.most = 10_000
-        self.assignments = 0
+        self.pauses: list[float] = []
         self._callbacks: dict[str, Any] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._ended: set[tuple[str, int]] = set()
@@ -90,7 +88,6 @@ class FakeConsumer:
         self._callbacks = callbacks
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        self.assignments += 1
         self._positions = {(part.topic, part.partition): part.offset for part in partitions}
         self._ended.clear()
 
@@ -103,6 +100,7 @@ class FakeConsumer:
         return self.log.low.get(place, 0), len(self.log.partitions[place])
 
     def poll(self, timeout: float) -> Message | None:
+        self.pauses.append(timeout)
         if self._to_assign is not None:
             assigned, self._to_assign = self._to_assign, None
             self._callbacks["on_revoke"](self, [])

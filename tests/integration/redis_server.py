@@ -27,12 +27,18 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket]
-            + ["--dir", self.folder, "--save", "", "--appendonly", "yes"]
-            + ["--appendfsync", "no", "--auto-aof-rewrite-percentage", "0"]
-            + ["--logfile", self.folder / "log", "--databases", "1"],
-        )
+        options = {
+            "port": 0,
+            "unixsocket": self.socket,
+            "dir": self.folder,
+            "logfile": self.folder / "log",
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "no",  # kill -9 leaves the page cache alone, and the tests fast
+            "auto-aof-rewrite-percentage": 0,
+        }
+        arguments = [part for key, value in options.items() for part in (f"--{key}", str(value))]
+        self._process = subprocess.Popen(["redis-server", *arguments])
         deadline = time.monotonic() + DEADLINE_S
         while True:
             try:

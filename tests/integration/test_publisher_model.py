@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 from holdfast.state import Partition
 from holdfast.updates import INT64_MAX, INT64_MIN
 from tests.integration.fake_kafka import FakeLog
-from tests.integration.publisher_bench import Clock, PublisherBench
+from tests.integration.publisher_bench import Clock, PublisherBench, roll_back, save
 
 PARTITION = Partition("updates", 0)
 PLACE = ("updates", 0)
@@ -97,15 +97,11 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def save(self):
-        self.saved = {key: self.client.dump(key) for key in self.client.keys()}
+        self.saved = save(self.client)
 
     @rule()
     def roll_back(self):
-        self.client.flushall()
-        for key, dumped in self.saved.items():
-            # Another run id: nobody has vouched for this Redis.
-            if not key.startswith(b"ready:"):
-                self.client.restore(key, 0, dumped)
+        roll_back(self.client, self.saved)
 
     @rule()
     def wipe(self):

@@ -15,9 +15,11 @@ COUNTER = Rules("counter", "sum", rate=1000.0)
 PARTITIONS = 2
 
 
-def vouch(state, number, position, *, caught_up=True, log_start=0):
-    """The heartbeat of one partition's owner."""
-    return state.heartbeat(Partition("updates", number), log_start, position, PARTITIONS, caught_up)
+def vouch(state, number, position, *, caught_up=True, log_start=0, run_id=""):
+    """The heartbeat of one partition's owner; where it has to start again, if it has to."""
+    partition = Partition("updates", number)
+    _, rewind = state.heartbeat(partition, log_start, position, PARTITIONS, caught_up, run_id)
+    return rewind
 
 
 def ready(state, rules=COUNTER):
@@ -81,6 +83,19 @@ def test_a_view_holds_the_newest_release_and_the_history_only_when_asked_for(sta
 def test_an_applied_but_unreleased_value_has_no_snapshot(state, partition):
     state.apply(partition, 0, 0, [adds("counter", 0, 5)])
     assert state.view(COUNTER).snapshot is None
+
+
+def test_another_run_of_redis_is_not_vouched_for_before_the_publisher_has_started_again(
+    client, state
+):
+    """It may have lost a release, although it knows every offset."""
+    state.advance(Partition("updates", 0), 0, 0, 10)
+    run_id, rewind = state.heartbeat(Partition("updates", 0), 0, 10, 1, True, "")
+    assert rewind is None
+    assert state.heartbeat(Partition("updates", 0), 0, 10, 1, True, run_id) == (run_id, None)
+    assert ready(state)
+    assert state.heartbeat(Partition("updates", 0), 0, 10, 1, True, "f" * 40) == (run_id, 10)
+    assert not ready(state)
 
 
 # -- a Redis that dies and comes back
@@ -182,7 +197,7 @@ def calls(state, partition):
         lambda: state.offset(partition),
         lambda: state.apply(partition, 0, 0, [adds("counter", 0, 1)]),
         lambda: state.advance(partition, 0, 0, 1),
-        lambda: state.heartbeat(partition, 0, 0, 1, True),
+        lambda: state.heartbeat(partition, 0, 0, 1, True, ""),
         lambda: state.release(partition, [COUNTER]),
         lambda: state.announced(partition, [("counter", 1)]),
         lambda: state.dirty(partition),

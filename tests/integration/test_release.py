@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -420,9 +421,7 @@ def test_the_history_keeps_the_last_60_releases_oldest_first(bench):
         bench.release(rules, T0 + index * SECOND)
     history = bench.state.view(rules, history=True).history
     assert [snapshot.json for snapshot in history] == [b"%d" % number for number in range(6, 66)]
-    assert all(
-        later.prev == earlier.version for earlier, later in zip(history, history[1:], strict=False)
-    )
+    assert all(later.prev == earlier.version for earlier, later in pairwise(history))
     assert history[-1] == bench.state.view(rules).snapshot
     assert HISTORY_LENGTH == 60
 
