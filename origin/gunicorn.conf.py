@@ -14,6 +14,9 @@ backlog = 2048
 keepalive = 75  # longer than the edge keeps an idle connection, so that it never meets a closed one
 timeout = 30
 graceful_timeout = 10
+# The edge and nginx limit these; gunicorn's own answer to too much of them would be HTML.
+limit_request_line = 0
+limit_request_field_size = 0
 accesslog = None
 control_socket_disable = True
 
