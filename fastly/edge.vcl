@@ -22,6 +22,10 @@ sub vcl_recv {
         if (req.url ~ "^/(health|metrics)(/|\?|$)") {
             return (synth(404));
         }
+        # No name is that long, and regular expressions give up on what is much longer.
+        if (std.strlen(req.url) > 2048) {
+            return (synth(414));
+        }
         call representation;
     }
     if (req.method != "GET" && req.method != "HEAD") {
