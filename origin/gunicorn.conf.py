@@ -16,7 +16,7 @@ timeout = 30
 graceful_timeout = 10
 # The edge and nginx limit these; gunicorn's own answer to too much of them would be HTML.
 limit_request_line = 0
-limit_request_field_size = 0
+limit_request_field_size = 32_768  # 0 would be 8190
 accesslog = None
 control_socket_disable = True
 
