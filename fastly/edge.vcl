@@ -23,7 +23,7 @@ sub vcl_recv {
             return (synth(404));
         }
         # No name is that long, and regular expressions give up on what is much longer.
-        if (std.strlen(req.url) > 2048) {
+        if (req.url ~ "^.{2048}") {
             return (synth(414));
         }
         call representation;
