@@ -20,6 +20,8 @@ def create_app(parts: Parts | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    # A redirect from //x to /x would be one more answer to get right, and to cache.
+    app.url_map.merge_slashes = False
     app.extensions["holdfast"] = parts or _parts()
     problems.register(app)
     metrics.register(app)
