@@ -89,9 +89,11 @@ class Values:
                 continue
             # On the home topic a key is the whole name; a foreign topic knows only its own part.
             name = key if topic == HOME_TOPIC else rule.prefix + key
-            if name.startswith(rule.prefix) and name != rule.prefix and NAME.fullmatch(name):
-                exact = self._exact.get(name)
-                return replace(rule, name=name) if exact is None else None
+            if not name.startswith(rule.prefix):
+                continue
+            # An exact name or a longer prefix may have put this value on another topic.
+            covering = None if name in self._exact else self.rules(name)
+            return covering if covering is not None and covering.topic == topic else None
         return None
 
     @property
@@ -132,6 +134,7 @@ def parse(text: str, source: str = "values.toml") -> Values:
             f"{source}: exactly one value must say `default = true` (what /stream serves); "
             f"found {len(chosen)}"
         )
+    _check_sources(rules, source)
     return Values(rules)
 
 
@@ -181,6 +184,19 @@ def _rules(name: str, table: Any, defaults: dict[str, Any], source: str) -> Rule
     if rule.topic == HOME_TOPIC and (rule.field is not None or rule.key is not None):
         raise ConfigError(f"{where}: key and field are for a foreign topic; set topic too")
     return rule
+
+
+def _check_sources(rules: Iterable[Rules], source: str) -> None:
+    """A record of a foreign topic updates one value: nobody else may claim it."""
+    owners: dict[tuple[str, str | None], str] = {}
+    for rule in rules:
+        if rule.topic == HOME_TOPIC:
+            continue
+        key = None if rule.family else rule.key or rule.name
+        owner = owners.setdefault((rule.topic, key), rule.name)
+        if owner != rule.name:
+            what = f"topic {rule.topic}" if key is None else f"key {key} of topic {rule.topic}"
+            raise ConfigError(f"{source}: [values.{rule.name}]: {what} already updates {owner}")
 
 
 def _check_numbers(merged: dict[str, Any], where: str) -> None:
