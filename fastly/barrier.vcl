@@ -20,12 +20,12 @@ sub note_purge {
     # A crowd beyond that shares the newest ticket with its last claimant: noted as purging all.
     if (var.get_int("mine") == 0) {
         var.set_int("mine", var.get_int("last") + 16);
-        set req.http.X-Ticket = " * ";
+        var.set_string("noted", " * ");
     } else {
-        set req.http.X-Ticket = " " + regsuball(
-            req.http.X-Purge-Keys + " " + req.http.Holdfast-Versions, "\s+", " ") + " ";
+        var.set_string("noted", " " + regsuball(
+            req.http.X-Purge-Keys + " " + req.http.Holdfast-Versions, "\s+", " ") + " ");
     }
-    var.global_set("slot" + (var.get_int("mine") % 16), var.get_int("mine") + req.http.X-Ticket);
+    var.global_set("slot" + (var.get_int("mine") % 16), var.get_int("mine") + var.get_string("noted"));
     var.global_set("ticket", "" + var.get_int("mine"));
     set req.http.X-Purge-Id = "edge-" + var.get_int("mine");
 }

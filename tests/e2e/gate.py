@@ -20,11 +20,9 @@ class Gate:
     def __init__(self, target: str) -> None:
         self.target = target
         self.part: Literal["head", "body"] = "head"
-        self.match = ""
-        self.waiting = 0
+        self.match: str | None = None
+        self.held: list[threading.Event] = []
         self.seen: list[str] = []
-        self._open = threading.Event()
-        self._open.set()
         gate = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -45,46 +43,53 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._open.set()
+        self.open()
         self._server.shutdown()
         self._server.server_close()
 
     def close(self, match: str, part: Literal["head", "body"] = "head") -> None:
-        """From now on hold back answers to paths that contain `match`."""
-        self.match, self.part, self.waiting = match, part, 0
-        self.seen.clear()
-        self._open.clear()
+        """From now on hold back answers to paths that begin with `match`."""
+        self.part, self.match = part, match
+        self.held.clear()
+
+    def let_through(self, number: int) -> None:
+        """Let one held answer go: the first is number 0."""
+        self.held[number].set()
 
     def open(self) -> None:
         """Let everything through that waits, and what comes."""
-        self._open.set()
+        self.match = None
+        for waiting in self.held:
+            waiting.set()
 
     def _forward(self, handler: BaseHTTPRequestHandler) -> None:
         headers = {
             name: value for name, value in handler.headers.items() if name.lower() != "connection"
         }
-        answer = requests.get(
-            self.target + handler.path, headers=headers, timeout=10, allow_redirects=False
-        )
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.get(
+                self.target + handler.path, headers=headers, timeout=10, allow_redirects=False
+            )
         body = answer.content
         self.seen.append(handler.path)
-        held = self.match in handler.path and not self._open.is_set()
-        if held and self.part == "head":
-            self._wait()
+        hold = self.match is not None and handler.path.startswith(self.match)
+        if hold and self.part == "head":
+            self._hold()
         handler.send_response(answer.status_code)
         for name, value in answer.headers.items():
             if name.lower() not in HOP_BY_HOP:
                 handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
-        if held and self.part == "body":
-            handler.wfile.write(body[: len(body) // 2])
-            handler.wfile.flush()
-            self._wait()
-            handler.wfile.write(body[len(body) // 2 :])
-        else:
-            handler.wfile.write(body)
+        half = len(body) // 2 if hold and self.part == "body" else len(body)
+        handler.wfile.write(body[:half])
+        handler.wfile.flush()
+        if half < len(body):
+            self._hold()
+            handler.wfile.write(body[half:])
 
-    def _wait(self) -> None:
-        self.waiting += 1
-        assert self._open.wait(30), "the gate stayed closed"
+    def _hold(self) -> None:
+        waiting = threading.Event()
+        self.held.append(waiting)
+        assert waiting.wait(30), "the gate stayed closed"
