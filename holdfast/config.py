@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -12,9 +13,15 @@ from holdfast.errors import ConfigError
 
 
 def _split(value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-    return value
+    if not isinstance(value, str):
+        return value
+    urls = [part.strip() for part in value.split(",") if part.strip()]
+    for url in urls:
+        address = urlsplit(url)
+        if address.scheme not in ("http", "https") or not address.hostname:
+            raise ValueError("each URL begins with http:// or https:// and a host")
+    # A slash may also be the last character of a key in a query.
+    return tuple(url if "?" in url else url.rstrip("/") for url in urls)
 
 
 UrlList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -38,7 +45,7 @@ class Settings(BaseSettings):
     fastly_service: str = Field("holdfast", pattern=r"^[A-Za-z0-9_-]+$")
     fastly_key: SecretStr | None = None
     repurge_after: float = Field(0.0, ge=0, le=300)
-    budget_rate: float = Field(0.0, ge=0)
+    budget_rate: float = Field(0.0, ge=0, allow_inf_nan=False)
     budget_burst: int = Field(100, ge=1)
     retention_ms: int = Field(-1, ge=-1)
     kafka_replication: int = Field(1, ge=1)

@@ -13,7 +13,6 @@ from holdfast.errors import UnavailableError
 from origin import produce
 from origin.produce import UpdateProducer
 
-
 # A producer polls as long as its process lives, so what it talks to must not end before it.
 ALIVE: list[object] = []
 
