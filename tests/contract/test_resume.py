@@ -1,0 +1,115 @@
+"""What a returning viewer gets, at the front door, as the table "Resuming" has it."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.e2e.viewers import Viewer, post, snapshot, until
+
+FUTURE = 999_999_999_999_999_999
+
+
+def _newest(stack) -> int:
+    """The version of a counter that was released at least once."""
+    if not snapshot(stack.url, "counter")["version"]:
+        post(stack.url, "counter", {"add": 1})
+    version: int = until(lambda: snapshot(stack.url, "counter")["version"], "a first release")
+    return version
+
+
+def _start(stack, path: str, headers: dict[str, str], wanted: bytes) -> bytes:
+    """The beginning of a stream, as long as `wanted`."""
+    body = b""
+    with httpx.stream("GET", stack.url + path, headers=headers, timeout=10) as answer:
+        assert answer.status_code == 200
+        for chunk in answer.iter_raw():
+            body += chunk
+            if len(body) >= len(wanted):
+                return body[: len(wanted)]
+    return body
+
+
+@pytest.mark.parametrize("way", ["query", "header"])
+@pytest.mark.parametrize(
+    ("seen", "event_stream", "text"),
+    [
+        ("", "id", '{"data": '),
+        ("newest", ":\n\n", "\n"),
+        ("1", "id", '{"data": '),
+        (str(FUTURE), 'event: reset\ndata: {"reason":"unknown id"}\n\nid', '{"data": '),
+        ("banana", 'event: reset\ndata: {"reason":"unreadable id"}\n\nid', '{"data": '),
+        ("1" * 19, 'event: reset\ndata: {"reason":"unreadable id"}\n\nid', '{"data": '),
+        ("-1", 'event: reset\ndata: {"reason":"unreadable id"}\n\nid', '{"data": '),
+    ],
+    ids=["nothing", "newest", "older", "newer", "banana", "too long", "negative"],
+)
+def test_a_stream_resumes_as_the_contract_says(stack, way, seen, event_stream, text):
+    version = _newest(stack)
+    seen = str(version) if seen == "newest" else seen
+    headers = {"Last-Event-ID": seen} if way == "header" else {}
+    query = f"after={seen}" if way == "query" else ""
+    wanted = event_stream
+    if wanted.endswith("id"):
+        wanted += f": {version}\ndata: {{"
+    path = f"/values/counter?as=sse&{query}"
+    assert _start(stack, path, headers, wanted.encode()) == wanted.encode()
+    assert _start(stack, f"/stream?{query}", headers, text.encode()) == text.encode()
+
+
+def test_the_header_beats_the_query(stack):
+    version = _newest(stack)
+    headers = {"Last-Event-ID": str(version)}
+    assert _start(stack, f"/values/counter?as=sse&after={FUTURE}", headers, b":\n\n") == b":\n\n"
+
+
+@pytest.mark.parametrize(
+    ("after", "status"), [("newest", 204), ("1", 200), (str(FUTURE), 200), ("banana", 200)]
+)
+def test_a_snapshot_after_the_newest_version_has_no_content(stack, after, status):
+    version = _newest(stack)
+    after = str(version) if after == "newest" else after
+    answer = httpx.get(f"{stack.url}/values/counter?after={after}")
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json()["version"] == version
+
+
+def test_one_clients_last_event_id_is_not_everybodys(stack):
+    version = _newest(stack)
+    _purge(stack, "counter")
+    first = httpx.get(f"{stack.url}/values/counter", headers={"Last-Event-ID": str(version)})
+    second = httpx.get(f"{stack.url}/values/counter")
+    assert [first.status_code, second.status_code] == [200, 200]
+
+
+def test_who_is_not_behind_pushpin_gets_no_instructions(stack):
+    _newest(stack)
+    forged = {"Grip-Sig": "forged", "Grip-Last": "value:counter; last-id=1"}
+    for path in ("/values/counter?as=sse", "/stream"):
+        # Straight at the edge, where no nginx removes what a client claims.
+        plain = httpx.get(stack.varnish_urls[0] + path)
+        assert plain.status_code == 200
+        held = httpx.get(stack.varnish_urls[0] + path, headers=forged)
+        assert held.status_code == 403
+        # At the front door it is removed, or replaced by Pushpin's own.
+        with Viewer(stack.url, path, headers=forged) as viewer:
+            viewer.wait_connected()
+        for answer in (plain, held):
+            leaked = [name for name in answer.headers if name.startswith(("grip-", "surrogate-"))]
+            assert leaked == []
+
+
+def test_head_is_never_held(stack):
+    for path in ("/values/counter?as=sse", "/stream", "/values/counter", "/"):
+        answer = httpx.head(stack.url + path, timeout=5)
+        assert answer.status_code == 200
+        assert answer.content == b""
+
+
+def _purge(stack, name: str) -> None:
+    answer = httpx.post(
+        f"{stack.varnish_urls[0]}/service/holdfast/purge/value:{name}",
+        headers={"Fastly-Key": stack.fastly_key},
+    )
+    assert answer.status_code == 200, answer.text
