@@ -126,6 +126,17 @@ class State:
             known: Any = self._redis.get(partition.key("offset"))
         return None if known is None else int(known)
 
+    def accept_log(self, partition: Partition, low: int) -> None:
+        """Forget which of the partition's records were applied; go on at offset `low`.
+
+        For a log that is not the one Redis knows; the values stay as they are. Safe while every
+        publisher refuses the partition, and to repeat: the offset is written last.
+        """
+        with _available():
+            for key in self._redis.scan_iter("value:*", count=1000):
+                self._redis.hdel(key, partition.key("applied"))
+            self._redis.set(partition.key("offset"), low)
+
     def apply(
         self, partition: Partition, log_start: int, batch_first: int, folds: Sequence[Fold]
     ) -> list[tuple[str, int]]:

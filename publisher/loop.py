@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from holdfast.config import Settings
 from holdfast.errors import LogStartError, UnavailableError
+from holdfast.log_start import start_offset
 from holdfast.state import Fold, Lost, Owed, Partition, Released, State, Wait
 from holdfast.values import HOME_TOPIC, Rules, Values
 from publisher import metrics
@@ -20,7 +21,7 @@ from publisher.announce import Announcement, Announcer
 from publisher.confirms import Confirms
 from publisher.fold import Batch, Record, Rejected, Step, fold, sort_records
 from publisher.kafka import rejected_topic
-from publisher.partitions import Owned, start_offset
+from publisher.partitions import Owned
 from publisher.schedule import Schedule
 
 log = logging.getLogger(__name__)

@@ -295,7 +295,7 @@ def test_a_partition_without_its_past_is_refused_and_blocks_no_other(client, two
 
 def test_a_refused_partition_is_tried_again_and_taken_once_an_operator_accepts_the_log(client, two):
     two.steps(10, seconds=0.5)
-    client.set("offset:updates:0", 2)
+    two.state.accept_log(PARTITION, 2)
     two.steps(20, seconds=0.5)
     assert sorted(released(two)) == [("counter", b"2"), ("visits", b"4")]
     assert metrics.REFUSED._value.get() == 0
@@ -309,6 +309,20 @@ def test_a_topic_that_was_re_created_is_refused(client, log):
     bench.steps(10, seconds=0.5)
     assert bench.state.offset(PARTITION) == 5
     assert metrics.REFUSED._value.get() == 1
+
+
+def test_a_re_created_topic_that_was_accepted_counts_from_its_first_record(client, log):
+    add(log, 10)
+    add(log, 10)
+    PublisherBench(client, log).settle(PARTITION)
+    log.partitions[PLACE].clear()
+    add(log, 1)
+    bench = PublisherBench(client, log)
+    bench.steps(10, seconds=0.5)
+    assert metrics.REFUSED._value.get() == 1
+    bench.state.accept_log(PARTITION, 0)
+    bench.settle(PARTITION)
+    assert bench.state.view(bench.values.default).snapshot.json == b"21"
 
 
 # -- malformed records
