@@ -36,9 +36,7 @@ function showAge() {
 
 async function add() {
   element("sent").textContent = "sending …";
-  element("sent").textContent = await sendUpdate(name, { add: 1 }, (text) => {
-    element("sent").textContent = text;
-  });
+  element("sent").textContent = await sendUpdate(name, { add: 1 });
 }
 
 async function start() {

@@ -1,32 +1,20 @@
-// Sends an update, again if the server says that it could not take it.
+// Sends one update and says what became of it.
 
-const TRIES = 6;
-
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// Returns what to tell the user; onNews(text) tells of tries in between. Only a 503 is tried again:
-// it says that the update was not acknowledged. The key names the click, the same on every try.
-export async function sendUpdate(name, update, onNews = () => {}) {
-  const key = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
-  for (let turn = 1; turn <= TRIES; turn++) {
-    let answer;
-    try {
-      answer = await fetch(`/values/${encodeURIComponent(name)}`, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-        body: JSON.stringify(update),
-      });
-    } catch {
-      return "not sent: no connection";
-    }
-    if (answer.status === 202) return "sent";
-    if (answer.status !== 503) {
-      const problem = await answer.json().catch(() => ({}));
-      return `refused: ${problem.detail ?? answer.status}`;
-    }
-    const wait = Number(answer.headers.get("Retry-After")) || 1;
-    onNews(`busy, trying again in ${wait} s (${turn} of ${TRIES})`);
-    await sleep(1000 * (wait + Math.random()));
+// Returns what to tell the user. Nothing is sent twice: an update that was not acknowledged may have
+// been written all the same, and would then count twice.
+export async function sendUpdate(name, update) {
+  let answer;
+  try {
+    answer = await fetch(`/values/${encodeURIComponent(name)}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(update),
+    });
+  } catch {
+    return "no connection: it may not have counted";
   }
-  return "not sent: the service can't take it now";
+  if (answer.status === 202) return "counted";
+  if (answer.status >= 500) return "no acknowledgement: it may not have counted; try again soon";
+  const problem = await answer.json().catch(() => ({}));
+  return `refused: ${problem.detail ?? answer.status}`;
 }
