@@ -347,6 +347,11 @@ class Stack:
             raise StackError("this process did not start the stack")
         return self._supervisord.wait()
 
+    @property
+    def started(self) -> bool:
+        """Whether this object started what runs in the folder."""
+        return self._supervisord is not None
+
     def poll(self) -> int | None:
         """supervisord's exit status, None while it runs."""
         return None if self._supervisord is None else self._supervisord.poll()

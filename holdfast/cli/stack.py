@@ -96,11 +96,19 @@ def up(
         _watch(stack, console)
     except KeyboardInterrupt:
         console.print("ending everything ...")
-        stack.down()
+        _end(stack)
     except HoldfastError as error:
-        stack.down()
-        console.print(f"[red]holdfast up:[/] {error}")
+        _end(stack)
+        # Without markup: a message may name a table, like [values.counter].
+        console.print("holdfast up:", style="red", end=" ")
+        console.print(str(error), markup=False)
         sys.exit(1)
+
+
+def _end(stack: Stack) -> None:
+    """End what this command started; another stack in the folder is not its business."""
+    if stack.started:
+        stack.down()
 
 
 def _welcome(stack: Stack) -> str:
