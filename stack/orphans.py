@@ -32,6 +32,28 @@ def find(folder: Path) -> set[int]:
     return groups
 
 
+def abandoned(folder: Path, part: str, supervisor: int) -> set[int]:
+    """Processes of a part whose parent is gone: it is neither of the part nor `supervisor`.
+
+    Pushpin's children make process groups of their own and outlive a kill -9 of their parent.
+    """
+    marks = {f"HOLDFAST_STACK={folder}".encode(), f"SUPERVISOR_PROCESS_NAME={part}".encode()}
+    parents: dict[int, int] = {}
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+            if marks <= set(environment):
+                after_name = (process / "stat").read_text().rpartition(")")[2].split()
+                parents[int(process.name)] = int(after_name[1])
+        except OSError:  # it ended meanwhile, or is somebody else's
+            continue
+    return {
+        pid for pid, parent in parents.items() if parent != supervisor and parent not in parents
+    }
+
+
 def end(folder: Path, patience_s: float = 10.0) -> None:
     """SIGTERM to what is left, then SIGKILL."""
     for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 2.0)):

@@ -5,6 +5,7 @@ Started by supervisord (http://supervisord.org/events.html). Writes DIR/events.j
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 from supervisor import childutils
+
+from stack import orphans
 
 
 def main() -> None:
@@ -32,10 +35,24 @@ def main() -> None:
                     "expected": fields.get("expected", "1") == "1",
                 }
                 events.write(json.dumps(event) + "\n")
+                if state == "EXITED":
+                    end_leftovers(folder, fields["processname"], int(fields["pid"]))
                 if state == "FATAL":
                     # It died again and again: better no stack than half a one.
                     os.kill(os.getppid(), signal.SIGTERM)
             childutils.listener.ok()
+
+
+def end_leftovers(folder: Path, part: str, leader: int) -> None:
+    """End what a dead leader left behind: it keeps ports that the next one needs."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+    # Each kill may leave children without a parent in turn.
+    while left := orphans.abandoned(folder, part, os.getppid()):
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""`holdfast up --detach`, `status`, `logs` and `down`: what they say, keep and leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+
+from tests.e2e.viewers import post, snapshot, until
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+LISTEN = "0A"
+
+
+def _listening(pids):
+    """Local addresses, in hex as in /proc/net/tcp, that these processes listen at."""
+    inodes = set()
+    for pid in pids:
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                inodes.add(str(link.readlink()))
+            except FileNotFoundError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN and f"socket:[{fields[9]}]" in inodes:
+                found.add(fields[1])
+    return found
+
+
+def test_a_stack_comes_up_says_what_it_is_keeps_its_state_and_goes(stack, folder):
+    # The stack of the other tests runs beside it all the time.
+    assert folder.up().startswith("\nHoldfast is ready: http://127.0.0.1:")
+
+    parts = folder.status()
+    for part in parts.values():
+        assert set(part) == {"name", "pid", "state", "ports", "restarts"}
+        assert (part["state"], part["restarts"]) == ("running", 0)
+    assert set(parts) == {
+        *("kafka", "redis", "nginx", "origin-1", "publisher-1", "varnish-1", "pushpin-1")
+    }
+    addresses = _listening(folder.processes())
+    assert len(addresses) > 7
+    assert {address.split(":")[0] for address in addresses} <= LOOPBACK
+
+    second = folder.run(*folder.up_words("--detach"))
+    assert second.returncode == 1
+    assert "runs in" in second.stderr
+    assert "holdfast down" in second.stderr
+
+    url = folder.stack.url
+    assert post(url, "headline", {"set": "current value"}).status_code == 202
+    wanted = b'{"data": "current value"}\n'
+    until(lambda: _first_line(folder.stack.pushpin_url) == wanted, "the seed's own first line")
+
+    assert "starting" in folder.run("logs", "pushpin-1").stdout
+    unknown = folder.run("logs", "nobody")
+    assert unknown.returncode == 1
+    assert "origin-1" in unknown.stderr
+
+    assert folder.run("down").returncode == 0
+    folder.assert_nothing_left()
+    assert folder.run("down").returncode == 0
+    gone = folder.run("status")
+    assert gone.returncode == 1
+    assert "no stack runs in" in gone.stderr
+
+    folder.up()
+    assert folder.stack.url == url
+    assert snapshot(url, "headline")["value"] == "current value"
+    folder.run("down")
+    folder.up("--fresh")
+    assert snapshot(url, "headline")["value"] is None
+    folder.run("down")
+    folder.assert_nothing_left()
+    assert httpx.get(stack.url).status_code == 200
+
+
+def _first_line(base):
+    with httpx.stream("GET", f"{base}/stream", timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        for chunk in answer.iter_raw():
+            return chunk.splitlines(keepends=True)[0]
+    return b""
+
+
+def test_a_port_that_is_taken_is_named_with_its_option(stack, folder):
+    taken = stack.url.rpartition(":")[2]
+    done = folder.run("up", "--port", taken, "--pushpin-port", "0", "--detach")
+    assert done.returncode == 1
+    assert "--port" in done.stderr
+    assert taken in done.stderr
+    folder.assert_nothing_left()
+
+
+def test_a_broken_values_file_is_named_and_nothing_starts(folder):
+    folder.values.write_text('[values.counter]\nreduce = "median"\n')
+    done = folder.run(*folder.up_words("--detach"))
+    assert done.returncode == 1
+    assert "values.counter" in done.stderr
+    folder.assert_nothing_left()
