@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import random
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from pathlib import Path
 from holdfast.errors import ConfigError
 
 HOST = "127.0.0.1"
+LOWEST = 10_000
 
 
 def is_free(port: int) -> bool:
@@ -51,9 +54,7 @@ def choose(
             if not port and name in before and is_free(before[name]):
                 port = before[name]
             # Held until all are chosen, so that no two get the same one.
-            holder = socket.socket()
-            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            holder.bind((HOST, port if port not in chosen.values() else 0))
+            holder = _hold(port) if port and port not in chosen.values() else _hold_any()
             held.append(holder)
             chosen[name] = holder.getsockname()[1]
     finally:
@@ -61,3 +62,27 @@ def choose(
             holder.close()
     file.write_text(json.dumps(chosen, indent=1))
     return chosen
+
+
+def _hold(port: int) -> socket.socket:
+    holder = socket.socket()
+    try:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((HOST, port))
+    except OSError:
+        holder.close()
+        raise
+    return holder
+
+
+def _hold_any() -> socket.socket:
+    """A free port that no outgoing connection can take before its part listens there."""
+    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = range(LOWEST, max(first_ephemeral, LOWEST + 1_000))
+    for port in random.sample(candidates, min(500, len(candidates))):
+        try:
+            return _hold(port)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    raise ConfigError(f"no free port between {candidates.start} and {candidates.stop}")

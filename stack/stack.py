@@ -304,8 +304,12 @@ class Stack:
             raise StackError(f"Kafka did not take the record: {failures or 'no answer'}")
 
     def stop_part(self, part: str) -> None:
-        """Stop one part and leave it stopped; nothing if it isn't running."""
-        self._ask(lambda rpc: rpc.supervisor.stopProcess(part), {70})
+        """Stop one part and leave it stopped; nothing if it is stopped already."""
+        # One that just died is "not running", and would be back a moment later.
+        while not self._ask(lambda rpc: rpc.supervisor.stopProcess(part), {70}):
+            if self._rpc().supervisor.getProcessInfo(part)["statename"] in ("STOPPED", "FATAL"):
+                return
+            time.sleep(0.02)
 
     def start_part(self, part: str) -> None:
         """Start a stopped part; nothing if it is running."""
@@ -316,12 +320,15 @@ class Stack:
         self.stop_part(part)
         self.start_part(part)
 
-    def _ask(self, call: Callable[[Any], Any], harmless: set[int]) -> None:
+    def _ask(self, call: Callable[[Any], Any], harmless: set[int]) -> bool:
+        """Whether supervisord did it; False at a fault that is harmless here."""
         try:
             call(self._rpc())
         except xmlrpc.client.Fault as fault:
             if fault.faultCode not in harmless:
                 raise StackError(fault.faultString) from fault
+            return False
+        return True
 
     # -- ending
 

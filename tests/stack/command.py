@@ -112,7 +112,8 @@ class Foreground:
 
     def wait_for(self, words: str, timeout_s: float = 60) -> None:
         until(lambda: words in self.said or self._ended(), words, timeout_s)
-        assert words in self.said
+        said = self.said
+        assert words in said, said
 
     def wait(self, timeout_s: float = 40) -> int:
         return self.process.wait(timeout_s)

@@ -1,0 +1,23 @@
+"""Working with single parts of a running stack."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+
+@pytest.fixture
+def origin_back(stack):
+    yield
+    stack.start_part("origin-1")
+
+
+def test_a_part_that_just_died_stays_stopped_once_it_is_stopped(stack, origin_back):
+    for _ in range(20):
+        stack.start_part("origin-1")
+        os.killpg(stack.pid("origin-1"), signal.SIGKILL)
+        stack.stop_part("origin-1")
+        (state,) = {part.state for part in stack.status() if part.name == "origin-1"}
+        assert state == "stopped"
