@@ -6,6 +6,7 @@ vcl 4.1;
 #   key         what Fastly-Key must be
 
 import directors;
+import std;
 
 probe ready {
     .url = "/health/ready";
@@ -22,11 +23,18 @@ $backends
 
 sub vcl_init {
     new origins = directors.round_robin();
+    # The same without probes.
+    new any_origin = directors.round_robin();
 $directors
 }
 
 sub wire_backend {
     set req.backend_hint = origins.backend();
+    # An update needs Kafka only. An origin that is not ready to answer reads, because Redis is
+    # away, takes it all the same.
+    if (req.method == "POST" && !std.healthy(req.backend_hint)) {
+        set req.backend_hint = any_origin.backend();
+    }
 }
 
 # Leaves X-Purge-Allowed when the request may purge this service.

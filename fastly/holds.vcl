@@ -4,9 +4,11 @@ sub finish_hold {
     if (!req.http.Grip-Sig || req.method == "HEAD") {
         # Nobody in front who would understand, or nothing to hold.
         call drop_grip;
-    } elsif (resp.http.Grip-Hold && req.http.X-Stale) {
-        call nothing_new_in_stale;
-        call unchain;
+    } elsif (resp.http.Grip-Hold) {
+        call nothing_new_in_fallback;
+        if (req.http.X-Stale) {
+            call unchain;
+        }
     }
 }
 
@@ -20,8 +22,8 @@ sub drop_grip {
     unset resp.http.Grip-Status;
 }
 
-# A returning viewer must not be shown a version that it knows already.
-sub nothing_new_in_stale {
+# A returning viewer must not be shown a version that it knows already, fresh or stale.
+sub nothing_new_in_fallback {
     if (req.http.X-Fallback && req.http.X-After ~ "^[0-9]+$"
         && std.integer(regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1"), 0)
            <= std.integer(req.http.X-After, 0)) {

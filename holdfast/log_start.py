@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from holdfast.errors import LogStartError
-from holdfast.state import Partition
+from holdfast.logs import Log
+from holdfast.state import Known, Partition
 
 
-def start_offset(partition: Partition, known: int | None, low: int, high: int) -> int:
-    """Where to read on: `known` is Redis's next offset, low and high are the log's watermarks.
+def start_offset(partition: Partition, known: Known, log: Log) -> int:
+    """Where to read on, by what Redis knows of the partition.
 
     Raises LogStartError when the log and Redis can't belong together, so that reading on would
     skip updates without a word.
@@ -17,21 +18,26 @@ def start_offset(partition: Partition, known: int | None, low: int, high: int) -
         f"If that loss is acceptable, accept what is left with: "
         f"holdfast accept-log {partition.topic} {partition.number}"
     )
-    if known is None:
-        if low > 0:
+    if known.topic_id not in (None, log.topic_id):
+        raise LogStartError(
+            f"{where} is not the log that Redis knows, up to offset {known.offset or 0}: the topic "
+            f"was re-created, and now has offsets {log.low} to {log.high}. " + repair
+        )
+    if known.offset is None:
+        if log.low > 0:
             raise LogStartError(
-                f"{where} starts at offset {low} and Redis has no state for what came before. "
+                f"{where} starts at offset {log.low} and Redis has no state for what came before. "
                 + repair
             )
         return 0
-    if known < low:
+    if known.offset < log.low:
         raise LogStartError(
-            f"{where} starts at offset {low}, but only what lies below {known} is applied. "
-            + repair
+            f"{where} starts at offset {log.low}, but only what lies below {known.offset} is "
+            "applied. " + repair
         )
-    if known > high:
+    if known.offset > log.high:
         raise LogStartError(
-            f"{where} ends at offset {high}, but {known} were applied: the topic was re-created. "
-            + repair
+            f"{where} ends at offset {log.high}, but {known.offset} were applied: the topic was "
+            "re-created, or Kafka lost records. " + repair
         )
-    return known
+    return known.offset

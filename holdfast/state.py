@@ -34,6 +34,14 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What Redis knows of a partition: the next offset to fold, and its topic's id in Kafka."""
+
+    offset: int | None
+    topic_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """Consecutive updates of one value in one batch, as one change.
 
@@ -120,13 +128,21 @@ class State:
 
     # -- the publisher's side
 
-    def offset(self, partition: Partition) -> int | None:
-        """The next offset to fold; None when Redis knows nothing of the partition."""
+    def known(self, partition: Partition) -> Known:
+        """Where the partition stands; nothing but None when Redis is new to it."""
         with _available():
-            known: Any = self._redis.get(partition.key("offset"))
-        return None if known is None else int(known)
+            reply: Any = self._redis.mget(partition.key("offset"), partition.key("topic_id"))
+        offset, topic_id = reply
+        return Known(
+            None if offset is None else int(offset), None if topic_id is None else topic_id.decode()
+        )
 
-    def accept_log(self, partition: Partition, low: int) -> None:
+    def note_topic(self, partition: Partition, topic_id: str) -> None:
+        """From now on the partition's offsets are those of this topic and no other of its name."""
+        with _available():
+            self._redis.set(partition.key("topic_id"), topic_id)
+
+    def accept_log(self, partition: Partition, low: int, topic_id: str) -> None:
         """Forget which of the partition's records were applied; go on at offset `low`.
 
         For a log that is not the one Redis knows; the values stay as they are. Safe while every
@@ -135,7 +151,7 @@ class State:
         with _available():
             for key in self._redis.scan_iter("value:*", count=1000):
                 self._redis.hdel(key, partition.key("applied"))
-            self._redis.set(partition.key("offset"), low)
+            self._redis.mset({partition.key("topic_id"): topic_id, partition.key("offset"): low})
 
     def apply(
         self, partition: Partition, log_start: int, batch_first: int, folds: Sequence[Fold]

@@ -11,6 +11,7 @@ from typing import Any
 
 from holdfast import config, values
 from holdfast.errors import ConfigError
+from holdfast.logs import Logs
 from holdfast.state import State, connect
 from publisher import health
 from publisher.announce import Announcer
@@ -48,7 +49,15 @@ def main() -> int:
     state = State(connect(settings.redis_url))
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
-    publisher = Publisher(settings, rules, state, consumer, make_producer(settings), announcer)
+    publisher = Publisher(
+        settings,
+        rules,
+        state,
+        Logs(settings.kafka),
+        consumer,
+        make_producer(settings),
+        announcer,
+    )
     hints = StaleHints(
         settings.origin_urls, lambda: publisher.leads, announcer.hint_stale, stopping
     )

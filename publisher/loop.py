@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from holdfast.config import Settings
 from holdfast.errors import LogStartError, UnavailableError
 from holdfast.log_start import start_offset
+from holdfast.logs import Log, Logs
 from holdfast.state import Fold, Lost, Owed, Partition, Released, State, Wait
 from holdfast.values import HOME_TOPIC, Rules, Values
 from publisher import metrics
@@ -52,6 +53,7 @@ class Publisher:
         settings: Settings,
         values: Values,
         state: State,
+        logs: Logs,
         consumer: Consumer,
         producer: Producer,
         announcer: Announcer,
@@ -60,6 +62,7 @@ class Publisher:
         self._settings = settings
         self._values = values
         self._state = state
+        self._logs = logs
         self._consumer = consumer
         self._producer = producer
         self._announcer = announcer
@@ -176,8 +179,9 @@ class Publisher:
         ]
         if not waiting:
             return
+        logs = self._logs.look(owned.partition for owned in waiting)
         for owned in waiting:
-            self._find_start(owned, now)
+            self._find_start(owned, logs[owned.partition], now)
         metrics.REFUSED.set(len(self._refused))
         self._consumer.assign(
             [
@@ -186,24 +190,22 @@ class Publisher:
             ]
         )
 
-    def _find_start(self, owned: Owned, now: float) -> None:
+    def _find_start(self, owned: Owned, found: Log, now: float) -> None:
         partition = owned.partition
-        known = self._state.offset(partition)
-        topic = self._consumer.list_topics(partition.topic, timeout=5).topics[partition.topic]
-        low, high = self._consumer.get_watermark_offsets(
-            TopicPartition(partition.topic, partition.number), timeout=5
-        )
+        known = self._state.known(partition)
         try:
-            owned.position = start_offset(partition, known, low, high)
+            owned.position = start_offset(partition, known, found)
         except LogStartError as error:
             if partition not in self._refused:
                 log.error("%s", error)
             self._refused[partition] = now + REFUSED_RETRY_S
             return
         self._refused.pop(partition, None)
-        owned.log_start, owned.replay_to = low, high
+        if known.topic_id is None:
+            self._state.note_topic(partition, found.topic_id)
+        owned.log_start, owned.replay_to = found.low, found.high
         owned.vouched = False
-        owned.partitions = len(topic.partitions)
+        owned.partitions = found.partitions
         # Also after a failure: the call that failed may have done its work, and a Redis that was
         # rolled back has forgotten releases that this publisher thinks are announced.
         for name in self._state.dirty(partition):

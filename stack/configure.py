@@ -65,7 +65,8 @@ def write(
             edge=REPO / "fastly" / "edge.vcl",
             backends=_backends(origins),
             directors="\n".join(
-                f"    origins.add_backend(origin_{number});"
+                f"    origins.add_backend(origin_{number});\n"
+                f"    any_origin.add_backend(origin_{number}_unprobed);"
                 for number in range(1, len(origins) + 1)
             ),
             service="holdfast",
@@ -106,10 +107,15 @@ def write(
 
 
 def _backends(origins: Sequence[int]) -> str:
+    def backend(name: str, port: int, probe: str) -> str:
+        return (
+            f'backend {name} {{ .host = "127.0.0.1"; .port = "{port}"; {probe}\n'
+            "    .connect_timeout = 1s; .first_byte_timeout = 10s; .between_bytes_timeout = 10s; }"
+        )
+
     return "\n".join(
-        f'backend origin_{number} {{ .host = "127.0.0.1"; .port = "{port}"; .probe = ready; '
-        "# the rest: see fastly/default.vcl\n"
-        "    .connect_timeout = 1s; .first_byte_timeout = 10s; .between_bytes_timeout = 10s; }"
+        f"{backend(f'origin_{number}', port, '.probe = ready;')}\n"
+        f"{backend(f'origin_{number}_unprobed', port, '')}"
         for number, port in enumerate(origins, 1)
     )
 
@@ -135,10 +141,9 @@ def _kafka(folder: Path, ports: Mapping[str, int], say: Callable[[str], None]) -
             f"{LIBS}/*",
             "kafka.tools.StorageTool",
             "format",
-            "-t",
-            secrets.token_urlsafe(16),
-            "-c",
-            str(properties),
+            # In one word each: an id may begin with a dash.
+            f"--cluster-id={secrets.token_urlsafe(16)}",
+            f"--config={properties}",
         ],
         capture_output=True,
         text=True,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from holdfast import config
 from holdfast.cli.stack import dir_option, open_stack
 from holdfast.errors import HoldfastError, LogStartError
 from holdfast.log_start import start_offset
+from holdfast.logs import Logs
 from holdfast.state import Partition, State, connect
 
 
@@ -29,16 +29,16 @@ def accept_log(topic: str, number: int, yes: bool, folder: str) -> None:
     partition = Partition(topic, number)
     try:
         redis_url, kafka = _addresses(folder)
-        low, high = _watermarks(kafka, partition)
+        log = Logs(kafka).look([partition])[partition]
         state = State(connect(redis_url))
         try:
-            start_offset(partition, state.offset(partition), low, high)
+            start_offset(partition, state.known(partition), log)
         except LogStartError as fault:
             click.echo(str(fault), err=True)
             if not yes:
-                click.confirm(f"Go on at offset {low}?", abort=True, err=True)
-            state.accept_log(partition, low)
-            click.echo(f"accepted: {topic}[{number}] goes on at offset {low}")
+                click.confirm(f"Go on at offset {log.low}?", abort=True, err=True)
+            state.accept_log(partition, log.low, log.topic_id)
+            click.echo(f"accepted: {topic}[{number}] goes on at offset {log.low}")
         else:
             click.echo(f"{topic}[{number}] needs no repair")
     except HoldfastError as error:
@@ -51,16 +51,3 @@ def _addresses(folder: str) -> tuple[str, str]:
         return stack.redis_url, stack.kafka
     settings = config.load()
     return settings.redis_url, settings.kafka
-
-
-def _watermarks(kafka: str, partition: Partition) -> tuple[int, int]:
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "holdfast-accept-log"})
-    try:
-        low, high = consumer.get_watermark_offsets(
-            TopicPartition(partition.topic, partition.number), timeout=10
-        )
-    except KafkaException as error:
-        raise HoldfastError(f"Kafka at {kafka}: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
-    return low, high

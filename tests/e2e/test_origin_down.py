@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+import httpx
 import pytest
 
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
@@ -17,13 +18,17 @@ def origin_back(stack):
     """Whatever the test does to the origin, the next test finds it running."""
     yield
     stack.start_part("origin-1")
-    # What passes the edge gets a 503 until its probe has seen the origin well again.
-    until(lambda: post(stack.url, "counter", {}).status_code == 422, "the edge trusts the origin")
+    # Nobody has a copy of this one: a 503 until the edge's probe has seen the origin well again.
+    until(lambda: _status(stack, "nobody-has-it") == 404, "the edge trusts the origin")
 
 
 def _kill_origin(stack) -> None:
     os.killpg(os.getpgid(stack.pid("origin-1")), signal.SIGKILL)
     stack.stop_part("origin-1")  # or the process manager would have it back within a second
+
+
+def _status(stack, name: str) -> int:
+    return httpx.get(f"{stack.url}/values/{name}").status_code
 
 
 def _fresh_value(stack) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 
-from tests.e2e.viewers import Viewer, post, snapshot, until
+from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 
 def _increments(stack, count: int) -> None:
@@ -59,6 +60,23 @@ def test_a_flushed_redis_is_rebuilt_too(stack, redis_client):
         until(lambda: viewer.values and viewer.values[-1] == start + 10, "the first ten")
         redis_client.flushall()
         _check(stack, viewer, start + 10)
+
+
+def test_updates_are_taken_while_redis_is_away(stack):
+    start = snapshot(stack.url, "visits")["value"]
+    with Viewer(stack.url, "/values/visits?as=sse", reconnect=True) as viewer:
+        viewer.wait_connected()
+        stack.stop_part("redis")
+        try:
+            until(lambda: not answers(f"{stack.origin_urls[0]}/health/ready"), "the origin to know")
+            deadline = time.monotonic() + 3  # longer than the edge's probe takes to know it too
+            taken = 0
+            while time.monotonic() < deadline:
+                _increments(stack, 1)
+                taken += 1
+        finally:
+            stack.start_part("redis")
+        _check(stack, viewer, start + taken)
 
 
 def _written(stack, client) -> int:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, TopicPartition
+
+from holdfast.logs import Log
+from holdfast.state import Partition
 
 
 class Message(NamedTuple):
@@ -43,6 +47,12 @@ class FakeLog:
 
     partitions: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
     low: dict[tuple[str, int], int] = field(default_factory=dict)
+    topic_id: str = "first"
+
+    def re_create(self, place: tuple[str, int]) -> None:
+        """As if somebody deleted the topic and created it again."""
+        self.partitions[place].clear()
+        self.topic_id += "'"
 
     def append(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, time: int = 1000
@@ -52,12 +62,22 @@ class FakeLog:
         return len(records) - 1
 
 
-class _Topic(NamedTuple):
-    partitions: dict[int, None]
+class FakeLogs:
+    """What Kafka says of the logs, as holdfast.logs.Logs does."""
 
+    def __init__(self, log: FakeLog) -> None:
+        self.log = log
 
-class _Metadata(NamedTuple):
-    topics: dict[str, _Topic]
+    def look(self, partitions: Iterable[Partition]) -> dict[Partition, Log]:
+        return {
+            part: Log(
+                low=self.log.low.get((part.topic, part.number), 0),
+                high=len(self.log.partitions[part.topic, part.number]),
+                topic_id=self.log.topic_id,
+                partitions=sum(topic == part.topic for topic, _ in self.log.partitions),
+            )
+            for part in partitions
+        }
 
 
 class FakeConsumer:
@@ -90,14 +110,6 @@ class FakeConsumer:
     def assign(self, partitions: list[TopicPartition]) -> None:
         self._positions = {(part.topic, part.partition): part.offset for part in partitions}
         self._ended.clear()
-
-    def list_topics(self, topic: str, timeout: float) -> _Metadata:
-        numbers = {number: None for name, number in self.log.partitions if name == topic}
-        return _Metadata({topic: _Topic(numbers)})
-
-    def get_watermark_offsets(self, part: TopicPartition, timeout: float) -> tuple[int, int]:
-        place = (part.topic, part.partition)
-        return self.log.low.get(place, 0), len(self.log.partitions[place])
 
     def poll(self, timeout: float) -> Message | None:
         self.pauses.append(timeout)

@@ -13,7 +13,7 @@ from holdfast.values import Values, parse
 from publisher.announce import Announcement
 from publisher.loop import Publisher
 from publisher.push import Publication
-from tests.integration.fake_kafka import FakeConsumer, FakeLog, FakeProducer
+from tests.integration.fake_kafka import FakeConsumer, FakeLog, FakeLogs, FakeProducer
 
 VALUES = """
 [defaults]
@@ -139,6 +139,7 @@ class PublisherBench:
             settings or Settings(),
             self.values,
             self.state,
+            FakeLogs(log),
             self.consumer,
             self.producer,
             self.announcer,

@@ -199,16 +199,16 @@ def test_many_folds_travel_in_one_round_trip_and_each_gets_its_own_answer(client
 
 
 def test_an_offset_moves_on_and_never_back(client, state, partition):
-    assert state.offset(partition) is None
+    assert state.known(partition).offset is None
     assert state.advance(partition, 0, 0, 10) is None
-    assert state.offset(partition) == 10
+    assert state.known(partition).offset == 10
     assert state.advance(partition, 0, 5, 8) is None
-    assert state.offset(partition) == 10
+    assert state.known(partition).offset == 10
 
 
 def test_an_offset_at_the_start_of_the_log_is_noted_too(state, partition):
     assert state.advance(partition, 3, 3, 3) is None
-    assert state.offset(partition) == 3
+    assert state.known(partition).offset == 3
 
 
 def test_an_offset_does_not_jump_over_what_redis_lost(client, state, partition):
@@ -216,13 +216,13 @@ def test_an_offset_does_not_jump_over_what_redis_lost(client, state, partition):
     assert state.advance(partition, 0, 11, 20) == 10
     client.delete("offset:updates:0")
     assert state.advance(partition, 4, 11, 20) == 4
-    assert state.offset(partition) is None
+    assert state.known(partition).offset is None
 
 
 def test_offsets_are_kept_by_topic_and_partition(state):
     state.advance(Partition("updates", 1), 0, 0, 10)
-    assert state.offset(Partition("updates", 10)) is None
-    assert state.offset(Partition("ticks", 1)) is None
+    assert state.known(Partition("updates", 10)).offset is None
+    assert state.known(Partition("ticks", 1)).offset is None
 
 
 # -- SCRIPT FLUSH

@@ -44,7 +44,7 @@ class Driver:
 
     def apply(self, log: list[tuple[Rules, Step]], first: int, end: int, crash: int | None) -> None:
         """The batch of offsets `first` to `end`; with `crash`, only so many round trips of it."""
-        known = self.state.offset(PARTITION) or 0
+        known = self.state.known(PARTITION).offset or 0
         if first > known:
             steps = [Step(first, 0, log[first][1].update)]
             words = self.state.apply(PARTITION, 0, first, [fold(log[first][0], 0, steps)])
@@ -127,4 +127,4 @@ def test_any_batches_replays_overlaps_and_crashes_count_every_record_once(
     assert int(client.hget("value:counter", "value") or 0) == model.total
     assert client.hget("value:headline", "value") == (model.latest[1] if model.latest else None)
     assert sorted(driver.rejected) == model.rejected
-    assert state.offset(PARTITION) == len(log)
+    assert state.known(PARTITION).offset == len(log)

@@ -52,7 +52,7 @@ def test_a_batch_is_applied_released_and_announced(client, log, bench):
     bench.settle(PARTITION)
     assert released(bench) == [("counter", b"5")]
     assert bench.state.view(bench.values.default).snapshot.json == b"5"
-    assert bench.state.offset(PARTITION) == 2
+    assert bench.state.known(PARTITION).offset == 2
 
 
 def test_updates_that_come_while_a_value_waits_for_its_token_make_one_release(client, log):
@@ -85,7 +85,7 @@ def test_nothing_is_released_before_the_replay_has_passed_the_end_seen_at_the_st
     for _ in range(10):
         add(log)
     bench = PublisherBench(client, log)
-    while (bench.state.offset(PARTITION) or 0) < 10:
+    while (bench.state.known(PARTITION).offset or 0) < 10:
         assert released(bench) == []
         assert not bench.state.view(bench.values.default).ready
         bench.step(most=3, seconds=2.0)
@@ -288,14 +288,14 @@ def two(client):
 def test_a_partition_without_its_past_is_refused_and_blocks_no_other(client, two):
     two.steps(30, seconds=0.5)
     assert released(two) == [("visits", b"4")]
-    assert two.state.offset(PARTITION) is None
+    assert two.state.known(PARTITION).offset is None
     assert metrics.REFUSED._value.get() == 1
     assert not two.state.view(two.values.default).ready
 
 
 def test_a_refused_partition_is_tried_again_and_taken_once_an_operator_accepts_the_log(client, two):
     two.steps(10, seconds=0.5)
-    two.state.accept_log(PARTITION, 2)
+    two.state.accept_log(PARTITION, 2, "first")
     two.steps(20, seconds=0.5)
     assert sorted(released(two)) == [("counter", b"2"), ("visits", b"4")]
     assert metrics.REFUSED._value.get() == 0
@@ -307,7 +307,7 @@ def test_a_topic_that_was_re_created_is_refused(client, log):
     add(log)
     bench = PublisherBench(client, log)
     bench.steps(10, seconds=0.5)
-    assert bench.state.offset(PARTITION) == 5
+    assert bench.state.known(PARTITION).offset == 5
     assert metrics.REFUSED._value.get() == 1
 
 
@@ -315,14 +315,26 @@ def test_a_re_created_topic_that_was_accepted_counts_from_its_first_record(clien
     add(log, 10)
     add(log, 10)
     PublisherBench(client, log).settle(PARTITION)
-    log.partitions[PLACE].clear()
+    log.re_create(PLACE)
     add(log, 1)
     bench = PublisherBench(client, log)
     bench.steps(10, seconds=0.5)
     assert metrics.REFUSED._value.get() == 1
-    bench.state.accept_log(PARTITION, 0)
+    bench.state.accept_log(PARTITION, 0, log.topic_id)
     bench.settle(PARTITION)
     assert bench.state.view(bench.values.default).snapshot.json == b"21"
+
+
+def test_a_re_created_topic_is_refused_though_it_is_longer_than_the_old_one(client, log):
+    add(log)
+    PublisherBench(client, log).settle(PARTITION)
+    log.re_create(PLACE)
+    for _ in range(5):
+        add(log)
+    bench = PublisherBench(client, log)
+    bench.steps(10, seconds=0.5)
+    assert metrics.REFUSED._value.get() == 1
+    assert bench.state.known(PARTITION).offset == 1
 
 
 # -- malformed records
@@ -362,11 +374,11 @@ def test_the_offset_waits_for_the_copies_of_malformed_records(log, bench):
     log.append(*PLACE, b"counter", b"{")
     bench.steps(5)
     assert bench.failures > 0
-    assert bench.state.offset(PARTITION) in (None, 0)
+    assert bench.state.known(PARTITION).offset in (None, 0)
     bench.producer.refuses = False
     bench.settle(PARTITION)
     assert released(bench) == [("counter", b"1")]
-    assert bench.state.offset(PARTITION) == 2
+    assert bench.state.known(PARTITION).offset == 2
 
 
 # -- foreign topics

@@ -140,7 +140,7 @@ class Machine(RuleBasedStateMachine):
             assert hash_[b"value"] == value
             assert hash_.get(b"released", b"0") == value
             assert hash_.get(b"announced") == hash_.get(b"version")
-        assert last.state.offset(PARTITION) in (len(self.log.partitions[PLACE]), None)
+        assert last.state.known(PARTITION).offset in (len(self.log.partitions[PLACE]), None)
         assert self.aside <= self.rejected
         # When the answer gets lost by which a sum was rejected, its copy is lost with it.
         assert self.aside == self.rejected or self.lost_answers

@@ -127,7 +127,7 @@ def test_a_redis_that_was_killed_and_lost_nothing_is_ready_when_vouched_for_agai
     with pytest.raises(UnavailableError):
         own_state.view(COUNTER)
     own_redis.start()
-    assert own_state.offset(partition) == 10
+    assert own_state.known(partition).offset == 10
     assert not ready(own_state)
     assert vouch_all(own_state, 10) == [None, None]
     assert ready(own_state)
@@ -194,7 +194,7 @@ def test_a_redis_flushed_under_a_running_server_is_not_ready(client, state):
 
 def calls(state, partition):
     return [
-        lambda: state.offset(partition),
+        lambda: state.known(partition).offset,
         lambda: state.apply(partition, 0, 0, [adds("counter", 0, 1)]),
         lambda: state.advance(partition, 0, 0, 1),
         lambda: state.heartbeat(partition, 0, 0, 1, True, ""),
