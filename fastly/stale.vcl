@@ -78,8 +78,10 @@ sub handle_failure {
 }
 
 sub handle_unreachable {
-    # With no healthy origin left the probe has said so already, and ends it when it is over.
-    if (std.healthy(bereq.backend) && vsthrottle.is_denied("sick", 1, 1s)) {
+    # With no healthy origin left the probe has said so already, and ends it when it is over. An
+    # update may have been tried without its consent: that must not outlive it.
+    if (std.healthy(bereq.backend) && (bereq.method == "GET" || bereq.method == "HEAD")
+        && vsthrottle.is_denied("sick", 1, 1s)) {
         # Marked already.
     }
     if (bereq.http.X-Has-Stale || bereq.is_bgfetch) {

@@ -47,6 +47,7 @@ class Settings(BaseSettings):
     repurge_after: float = Field(0.0, ge=0, le=300)
     budget_rate: float = Field(0.0, ge=0, allow_inf_nan=False)
     budget_burst: int = Field(100, ge=1)
+    idempotency_keys: int = Field(1_000_000, ge=1)
     retention_ms: int = Field(-1, ge=-1)
     kafka_replication: int = Field(1, ge=1)
     slot: str = Field("publisher-1", pattern=r"^[A-Za-z0-9._-]{1,64}$")

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from itertools import chain
+from typing import Any, Literal, NamedTuple
 
 import redis
 
@@ -54,6 +55,35 @@ class Fold:
     next: int
     change: tuple[str | bytes, ...]
     single: bool
+
+
+class EachUpdate(NamedTuple):
+    """One record of a Series. at: ms. digest: of its idempotency key, b"" = none."""
+
+    offset: int
+    at: int
+    digest: bytes
+    change: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Updates of one value in one batch that must be looked at one by one.
+
+    change of each: an int64 for operation "add", JSON for "set".
+    """
+
+    name: str
+    operation: Literal["add", "set"]
+    updates: tuple[EachUpdate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What became of a Series: its duplicates, and the offsets at which a sum would overflow."""
+
+    duplicates: int
+    overflows: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +150,18 @@ class State:
         folder = files("holdfast") / "lua"
         script = {
             name: client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8"))
-            for name in ("apply", "advance", "heartbeat", "release", "announced", "view")
+            for name in (
+                "apply",
+                "apply_each",
+                "advance",
+                "heartbeat",
+                "release",
+                "announced",
+                "view",
+            )
         }
-        self._apply, self._advance = script["apply"], script["advance"]
+        self._apply, self._apply_each = script["apply"], script["apply_each"]
+        self._advance = script["advance"]
         self._heartbeat, self._release = script["heartbeat"], script["release"]
         self._announced, self._view = script["announced"], script["view"]
 
@@ -177,6 +216,48 @@ class State:
         with _available():
             replies: list[Any] = pipe.execute()
         return [_word(reply) for reply in replies]
+
+    def apply_each(
+        self,
+        partition: Partition,
+        log_start: int,
+        batch_first: int,
+        all_series: Sequence[Series],
+        most_keys: int,
+    ) -> list[Counted | None]:
+        """Apply series in one round trip; None where Redis knows less than the batch assumes.
+
+        most_keys: idempotency keys to remember per value; the oldest beyond are forgotten.
+        """
+        pipe = self._redis.pipeline(transaction=False)
+        for series in all_series:
+            updates: Iterable[Any] = chain.from_iterable(series.updates)
+            self._apply_each(
+                keys=[
+                    partition.key("offset"),
+                    f"value:{series.name}",
+                    partition.key("dirty"),
+                    f"keys:{series.name}",
+                ],
+                args=[
+                    series.name,
+                    partition.key("applied"),
+                    partition.number,
+                    log_start,
+                    batch_first,
+                    most_keys,
+                    series.operation,
+                    "",
+                    *updates,
+                ],
+                client=pipe,
+            )
+        with _available():
+            replies: list[Any] = pipe.execute()
+        return [
+            None if word == b"REWIND" else Counted(numbers[0], tuple(numbers[1:]))
+            for word, *numbers in replies
+        ]
 
     def advance(
         self, partition: Partition, log_start: int, batch_first: int, next_offset: int

@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from holdfast.errors import UnavailableError
+from holdfast.idempotency import KAFKA_HEADER
 from holdfast.values import HOME_TOPIC
 
 log = logging.getLogger(__name__)
@@ -25,11 +26,11 @@ class UpdateProducer:
         self._lock = threading.Lock()
         self._producer: Producer | None = None
 
-    def send(self, name: str, update: bytes) -> tuple[int, int]:
+    def send(self, name: str, update: bytes, key: bytes | None = None) -> tuple[int, int]:
         """Append an update of `name`; its partition and offset, once Kafka has acknowledged.
 
         Raises UnavailableError when Kafka did not acknowledge in time. The update may have been
-        written all the same: only a retry that Kafka can tell apart counts once.
+        written all the same: only a retry with the same idempotency `key` counts once.
         """
         acknowledged: Future[tuple[int, int]] = Future()
 
@@ -42,7 +43,11 @@ class UpdateProducer:
 
         try:
             self._connected().produce(
-                HOME_TOPIC, key=name.encode(), value=update, on_delivery=on_delivery
+                HOME_TOPIC,
+                key=name.encode(),
+                value=update,
+                headers=None if key is None else {KAFKA_HEADER: key},
+                on_delivery=on_delivery,
             )
         except (BufferError, KafkaException) as error:
             raise UnavailableError(f"Kafka takes no more updates now: {error}") from error

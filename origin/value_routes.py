@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 
 from holdfast.errors import UnavailableError, UpdateError
 from holdfast.formats import SSE_COMMENT, sse_release, sse_reset, value_channel
+from holdfast.idempotency import parse_header
 from holdfast.snapshots import Snapshot
 from holdfast.state import View
 from holdfast.updates import parse_body
@@ -114,7 +115,8 @@ def post_update(name: str) -> Response:
     if rules.topic != HOME_TOPIC:
         raise UpdateError(422, f"{name} is fed by the topic {rules.topic}, not over HTTP")
     update = parse_body(request.get_data(cache=False), rules)
-    partition, offset = parts().producer.send(name, update.encode(rules.reduce))
+    key = parse_header(request.headers.get("Idempotency-Key"))
+    partition, offset = parts().producer.send(name, update.encode(rules.reduce), key)
     body = {"name": name, "topic": HOME_TOPIC, "partition": partition, "offset": offset}
     return Response(msgspec.json.encode(body), status=202, mimetype="application/json")
 

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from holdfast.errors import UpdateError
-from holdfast.state import Fold
-from holdfast.updates import INT64_MAX, INT64_MIN, Update, parse_record
+from holdfast.idempotency import digest
+from holdfast.state import EachUpdate, Fold, Series
+from holdfast.updates import INT64_MAX, INT64_MIN, OPERATION, Update, parse_record
 from holdfast.values import HOME_TOPIC, NAME, Rules, Values
 
 
 class Record(NamedTuple):
-    """A Kafka record as far as folding knows it. timestamp: ms since 1970."""
+    """A Kafka record as far as folding knows it. timestamp: ms since 1970.
+
+    idempotency_key: of the header of that name, None without one.
+    """
 
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
+    idempotency_key: bytes | None = None
 
 
 class Step(NamedTuple):
@@ -27,6 +32,7 @@ class Step(NamedTuple):
     offset: int
     timestamp: int
     update: Update
+    digest: bytes = b""
 
 
 class Rejected(NamedTuple):
@@ -38,11 +44,15 @@ class Rejected(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """The updates of one batch of one partition, by value."""
+    """The updates of one batch of one partition, by value.
+
+    keyed: the values of which some update carries an idempotency key.
+    """
 
     steps: dict[str, list[Step]] = field(default_factory=dict)
     rules: dict[str, Rules] = field(default_factory=dict)
     rejected: list[Rejected] = field(default_factory=list)
+    keyed: set[str] = field(default_factory=set)
     ignored: int = 0
 
 
@@ -63,6 +73,7 @@ def sort_records(topic: str, records: Iterable[Record], values: Values) -> Batch
             continue
         try:
             update = parse_record(record.value, target)
+            key = digest(record.idempotency_key)
         except UpdateError as error:
             batch.rejected.append(Rejected(record, error.detail))
             continue
@@ -70,7 +81,9 @@ def sort_records(topic: str, records: Iterable[Record], values: Values) -> Batch
         if steps is None:
             steps = batch.steps[target.name] = []
             batch.rules[target.name] = target
-        steps.append(Step(record.offset, record.timestamp, update))
+        steps.append(Step(record.offset, record.timestamp, update, key))
+        if key:
+            batch.keyed.add(target.name)
     return batch
 
 
@@ -111,4 +124,21 @@ def fold(rules: Rules, partition: int, steps: Sequence[Step]) -> Fold | None:
         next=steps[-1].offset + 1,
         change=change,
         single=len(steps) == 1,
+    )
+
+
+def series(rules: Rules, steps: Sequence[Step]) -> Series:
+    """`steps` (not empty, in offset order) unfolded, for a value whose updates carry keys."""
+    return Series(
+        name=rules.name,
+        operation=OPERATION[rules.reduce],
+        updates=tuple(
+            EachUpdate(
+                step.offset,
+                step.timestamp,
+                step.digest,
+                b"%d" % step.update.add if rules.reduce == "sum" else step.update.json,
+            )
+            for step in steps
+        ),
     )

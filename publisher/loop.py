@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from holdfast.config import Settings
 from holdfast.errors import LogStartError, UnavailableError
+from holdfast.idempotency import KAFKA_HEADER
 from holdfast.log_start import start_offset
 from holdfast.logs import Log, Logs
 from holdfast.state import Fold, Lost, Owed, Partition, Released, State, Wait
@@ -20,7 +21,7 @@ from holdfast.values import HOME_TOPIC, Rules, Values
 from publisher import metrics
 from publisher.announce import Announcement, Announcer
 from publisher.confirms import Confirms
-from publisher.fold import Batch, Record, Rejected, Step, fold, sort_records
+from publisher.fold import Batch, Record, Rejected, Step, fold, series, sort_records
 from publisher.kafka import rejected_topic
 from publisher.partitions import Owned
 from publisher.schedule import Schedule
@@ -298,7 +299,9 @@ class Publisher:
         metrics.RECORDS.labels(partition.topic).inc(len(records))
         batch = sort_records(partition.topic, records, self._values)
         metrics.IGNORED.labels(partition.topic).inc(batch.ignored)
-        rejected = batch.rejected + self._apply_steps(owned, batch)
+        rejected = (
+            batch.rejected + self._apply_keyed(owned, batch) + self._apply_plain(owned, batch)
+        )
         self._set_aside(partition, rejected)
         next_offset = records[-1].offset + 1
         rewind = self._state.advance(partition, owned.log_start, owned.position, next_offset)
@@ -310,11 +313,41 @@ class Publisher:
             owned.names.add(name)
             self._pending.soonest((partition, name), now)
 
-    def _apply_steps(self, owned: Owned, batch: Batch) -> list[Rejected]:
+    def _apply_keyed(self, owned: Owned, batch: Batch) -> list[Rejected]:
+        """Apply the values with idempotency keys, unfolded: some updates may be duplicates."""
+        if not batch.keyed:
+            return []
+        rejected: list[Rejected] = []
+        names = sorted(batch.keyed)
+        all_series = [series(batch.rules[name], batch.steps[name]) for name in names]
+        for name, counted in zip(
+            names,
+            self._state.apply_each(
+                owned.partition,
+                owned.log_start,
+                owned.position,
+                all_series,
+                self._settings.idempotency_keys,
+            ),
+            strict=True,
+        ):
+            if counted is None:
+                raise Rewind
+            metrics.DUPLICATES.labels(owned.partition.topic).inc(counted.duplicates)
+            rejected.extend(
+                _overflow(batch.rules[name], step)
+                for step in batch.steps[name]
+                if step.offset in counted.overflows
+            )
+        return rejected
+
+    def _apply_plain(self, owned: Owned, batch: Batch) -> list[Rejected]:
         """Apply each value's steps as one fold, or one by one where a sum would overflow."""
         rejected: list[Rejected] = []
         todo: list[tuple[Rules, list[Step]]] = [
-            (batch.rules[name], steps) for name, steps in batch.steps.items()
+            (batch.rules[name], steps)
+            for name, steps in batch.steps.items()
+            if name not in batch.keyed
         ]
         while todo:
             folds: list[Fold] = []
@@ -336,13 +369,7 @@ class Publisher:
                 elif word == "OVERFLOW":
                     again.extend((rules, [step]) for step in steps)
                 elif word == "REJECTED":
-                    record = Record(
-                        steps[0].offset,
-                        steps[0].timestamp,
-                        rules.name.encode(),
-                        steps[0].update.encode(rules.reduce),
-                    )
-                    rejected.append(Rejected(record, "the sum would leave 64 bits"))
+                    rejected.append(_overflow(rules, steps[0]))
             todo = again
         return rejected
 
@@ -480,9 +507,20 @@ def _partition(message: Any) -> Partition:
 
 
 def _record(message: Any) -> tuple[Partition, Record]:
+    idempotency_key = None
+    for name, value in message.headers() or ():
+        if name == KAFKA_HEADER:
+            idempotency_key = value or b""
+            break
     return _partition(message), Record(
-        message.offset(), message.timestamp()[1], message.key(), message.value()
+        message.offset(), message.timestamp()[1], message.key(), message.value(), idempotency_key
     )
+
+
+def _overflow(rules: Rules, step: Step) -> Rejected:
+    update = step.update.encode(rules.reduce)
+    record = Record(step.offset, step.timestamp, rules.name.encode(), update)
+    return Rejected(record, "the sum would leave 64 bits")
 
 
 def _describe(partitions: Iterable[Partition]) -> str:

@@ -8,6 +8,9 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 RECORDS = Counter("holdfast_records_total", "Kafka records read", ["topic"])
 REJECTED = Counter("holdfast_rejected_total", "Records set aside as malformed", ["topic"])
+DUPLICATES = Counter(
+    "holdfast_duplicates_total", "Updates whose idempotency key was counted before", ["topic"]
+)
 IGNORED = Counter("holdfast_ignored_total", "Foreign records that update no value", ["topic"])
 REWINDS = Counter("holdfast_rewinds_total", "Replays because Redis lost state", ["topic"])
 REFUSED = Gauge("holdfast_partitions_refused", "Partitions that wait for an operator")

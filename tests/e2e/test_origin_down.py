@@ -20,6 +20,7 @@ def origin_back(stack):
     stack.start_part("origin-1")
     # Nobody has a copy of this one: a 503 until the edge's probe has seen the origin well again.
     until(lambda: _status(stack, "nobody-has-it") == 404, "the edge trusts the origin")
+    assert snapshot(stack.url, "counter") == snapshot(stack.origin_urls[0], "counter")
 
 
 def _kill_origin(stack) -> None:

@@ -18,6 +18,7 @@ class Message(NamedTuple):
     time: int = 0
     body: tuple[bytes | None, bytes | None] = (None, None)
     fault: KafkaError | None = None
+    idempotency_key: bytes | None = None
 
     def topic(self) -> str:
         return self.place[0]
@@ -37,6 +38,10 @@ class Message(NamedTuple):
     def value(self) -> bytes | None:
         return self.body[1]
 
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        key = self.idempotency_key
+        return None if key is None else [("idempotency-key", key)]
+
     def error(self) -> KafkaError | None:
         return self.fault
 
@@ -55,10 +60,19 @@ class FakeLog:
         self.topic_id += "'"
 
     def append(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, time: int = 1000
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        time: int = 1000,
+        idempotency_key: bytes | None = None,
     ) -> int:
         records = self.partitions.setdefault((topic, partition), [])
-        records.append(Message((topic, partition), len(records), time, (key, value)))
+        body = (key, value)
+        records.append(
+            Message((topic, partition), len(records), time, body, idempotency_key=idempotency_key)
+        )
         return len(records) - 1
 
 

@@ -8,7 +8,7 @@ import redis
 
 from holdfast.config import Settings
 from holdfast.errors import UnavailableError
-from holdfast.state import Fold, Partition, State
+from holdfast.state import Counted, Fold, Partition, Series, State
 from holdfast.values import Values, parse
 from publisher.announce import Announcement
 from publisher.loop import Publisher
@@ -69,6 +69,20 @@ class FlakyState(State):
             super().apply(partition, log_start, batch_first, folds[:place])
             raise UnavailableError("gone within a pipeline")
         return super().apply(partition, log_start, batch_first, folds)
+
+    def apply_each(
+        self,
+        partition: Partition,
+        log_start: int,
+        batch_first: int,
+        all_series: Sequence[Series],
+        most_keys: int,
+    ) -> list[Counted | None]:
+        place = self._fails("apply_each")
+        if place is not None:
+            super().apply_each(partition, log_start, batch_first, all_series[:place], most_keys)
+            raise UnavailableError("gone within a pipeline")
+        return super().apply_each(partition, log_start, batch_first, all_series, most_keys)
 
     def advance(
         self, partition: Partition, log_start: int, batch_first: int, next_offset: int

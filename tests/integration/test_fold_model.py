@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from holdfast.state import Partition, State
 from holdfast.updates import INT64_MAX, INT64_MIN, Update
 from holdfast.values import Rules
-from publisher.fold import Step, fold
+from publisher.fold import Step, fold, series
 
 PARTITION = Partition("updates", 0)
 SUM, LATEST = Rules("counter", "sum"), Rules("headline", "latest")
@@ -25,7 +25,14 @@ class Model:
     rejected: list[int] = field(default_factory=list)
     latest: tuple[tuple[int, int], bytes] | None = None
 
+    keys: dict[tuple[str, bytes], int] = field(default_factory=dict)
+
     def count(self, rules: Rules, step: Step) -> None:
+        if step.digest:
+            key = (rules.name, step.digest)
+            if key in self.keys and step.timestamp - self.keys[key] < DAY_MS:
+                return
+            self.keys[key] = step.timestamp
         if rules is LATEST:
             entry = ((step.timestamp, step.offset), step.update.json)
             self.latest = entry if self.latest is None else max(self.latest, entry)
@@ -58,6 +65,18 @@ class Driver:
         ]
         while todo:
             rules, steps = todo.pop(0)
+            if any(step.digest for step in steps):
+                if crash is not None:
+                    crash -= 1
+                    if crash < 0:
+                        event("crashed within a batch")
+                        return
+                (counted,) = self.state.apply_each(
+                    PARTITION, 0, first, [series(rules, steps)], 1000
+                )
+                event(f"a series, {min(counted.duplicates, 1)} duplicates or more")
+                self.rejected.extend(counted.overflows)
+                continue
             whole = fold(rules, 0, steps)
             if whole is None:
                 event("too wide to fold")
@@ -83,8 +102,11 @@ SMALL = st.integers(-3, 3)
 EXTREME = st.sampled_from(
     [INT64_MAX, INT64_MAX - 1, INT64_MIN, INT64_MIN + 1, 2**62, -(2**62), 2**53 + 1, -(2**53) - 1]
 )
-ADDS = st.tuples(st.just(SUM), st.one_of(SMALL, EXTREME), st.just(0))
-SETS = st.tuples(st.just(LATEST), st.integers(0, 99), st.integers(-1, 3))
+DAY_MS = 86_400_000
+TIMES = st.one_of(st.integers(-1, 3), st.sampled_from([DAY_MS - 1, DAY_MS, DAY_MS + 1]))
+KEYS = st.sampled_from([b"", b"", b"", b"k", b"l"])
+ADDS = st.tuples(st.just(SUM), st.one_of(SMALL, EXTREME), TIMES, KEYS)
+SETS = st.tuples(st.just(LATEST), st.integers(0, 99), TIMES, KEYS)
 LOGS = st.lists(st.one_of(ADDS, ADDS, SETS), min_size=1, max_size=30)
 WINDOWS = st.lists(
     st.tuples(st.just(0) | st.integers(0, 29), st.integers(1, 30), st.none() | st.integers(0, 3)),
@@ -92,9 +114,9 @@ WINDOWS = st.lists(
 )
 
 
-def step_of(rules: Rules, offset: int, operand: int, timestamp: int) -> Step:
+def step_of(rules: Rules, offset: int, operand: int, timestamp: int, key: bytes) -> Step:
     update = Update(add=operand) if rules is SUM else Update(json=b"%d" % operand)
-    return Step(offset, timestamp, update)
+    return Step(offset, timestamp, update, key)
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +133,8 @@ def test_any_batches_replays_overlaps_and_crashes_count_every_record_once(
     client, state = model_state
     client.flushall()
     log = [
-        (rules, step_of(rules, offset, operand, timestamp))
-        for offset, (rules, operand, timestamp) in enumerate(records)
+        (rules, step_of(rules, offset, operand, timestamp, key))
+        for offset, (rules, operand, timestamp, key) in enumerate(records)
     ]
     driver = Driver(state)
     for first, length, crash in windows:

@@ -45,7 +45,7 @@ class NotingProducer:
         self.updates = []
         self.down = False
 
-    def send(self, name, update):
+    def send(self, name, update, key=None):
         if self.down:
             raise UnavailableError("Kafka does not answer")
         self.updates.append((name, update))

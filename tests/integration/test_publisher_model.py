@@ -22,7 +22,10 @@ PLACE = ("updates", 0)
 
 NUMBERS = st.one_of(st.integers(1, 9), st.integers(-9, 9), st.sampled_from([INT64_MAX, INT64_MIN]))
 MALFORMED = [b"", b"{", b'{"add":"1"}', b'{"add":1,"set":1}', b"[]", b'{"add":true}', None]
-FAULTS = st.tuples(st.sampled_from(["apply", "advance", "release"]), st.integers(0, 2))
+DAY_MS = 86_400_000
+FAULTS = st.tuples(
+    st.sampled_from(["apply", "apply_each", "advance", "release"]), st.integers(0, 2)
+)
 
 
 class Machine(RuleBasedStateMachine):
@@ -40,6 +43,7 @@ class Machine(RuleBasedStateMachine):
         self.saved: dict[bytes, bytes] = {}
         self.benches = [self.bench() for _ in range(self.publishers)]
         self.aside: set[int] = set()
+        self.keys: dict[tuple[str, bytes], int] = {}
         self.sums = {"counter": 0, "visits": 0}
         self.rejected: set[int] = set()
         self.lost_answers = False
@@ -50,14 +54,24 @@ class Machine(RuleBasedStateMachine):
 
     # -- what comes
 
-    @rule(name=st.sampled_from(["counter", "counter", "visits"]), numbers=st.lists(NUMBERS))
-    def add(self, name, numbers):
-        for number in numbers:
-            offset = self.log.append(*PLACE, name.encode(), b'{"add":%d}' % number, self.time)
+    @rule(
+        name=st.sampled_from(["counter", "counter", "visits"]),
+        updates=st.lists(st.tuples(NUMBERS, st.sampled_from([None, None, b"k", b"l", b"m"]))),
+    )
+    def add(self, name, updates):
+        for number, key in updates:
+            offset = self.log.append(*PLACE, name.encode(), b'{"add":%d}' % number, self.time, key)
+            if key is not None and self.time - self.keys.get((name, key), -DAY_MS) < DAY_MS:
+                continue
+            self.keys[name, key] = self.time
             if INT64_MIN <= self.sums[name] + number <= INT64_MAX:
                 self.sums[name] += number
             else:
                 self.rejected.add(offset)
+
+    @rule(hours=st.sampled_from([1, 12, 23, 24]))
+    def time_passes(self, hours):
+        self.time += hours * DAY_MS // 24
 
     @rule(number=st.integers(0, 99), later=st.integers(-2, 2))
     def set(self, number, later):
@@ -80,7 +94,7 @@ class Machine(RuleBasedStateMachine):
     def step_while_redis_goes_away(self, who, fault, most):
         bench = self.benches[who % self.publishers]
         bench.state.fault = fault
-        self.lost_answers |= fault[0] == "apply"
+        self.lost_answers |= fault[0] in ("apply", "apply_each")
         bench.step(most)
         bench.state.fault = None
 
