@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import uuid
 from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
@@ -172,7 +173,12 @@ class Poster(FastHttpUser):
     def add(self) -> None:
         path = f"/values/{self.environment.parsed_options.value}"
         ledger.send()
-        with self.client.post(path, json={"add": 1}, catch_response=True) as answer:
+        with self.client.post(
+            path,
+            json={"add": 1},
+            headers={"Idempotency-Key": str(uuid.uuid4())},
+            catch_response=True,
+        ) as answer:
             if answer.status_code != 202:
                 answer.failure(f"status {answer.status_code}")
             elif answer.json().get("name") != self.environment.parsed_options.value:

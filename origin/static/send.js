@@ -1,20 +1,37 @@
 // Sends one update and says what became of it.
 
-// Returns what to tell the user. Nothing is sent twice: an update that was not acknowledged may have
-// been written all the same, and would then count twice.
+const PATIENCE_MS = 60_000;
+const BACKOFF_MS = [250, 4_000];
+
+// Not crypto.randomUUID(): browsers have it only on pages that came over TLS or from this machine.
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Returns what to tell the user. What was not acknowledged is sent again, for a minute: with one
+// idempotency key for all attempts it counts once, even if an acknowledgement got lost.
 export async function sendUpdate(name, update) {
-  let answer;
-  try {
-    answer = await fetch(`/values/${encodeURIComponent(name)}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(update),
-    });
-  } catch {
-    return "no connection: it may not have counted";
+  const key = newKey();
+  const deadline = performance.now() + PATIENCE_MS;
+  for (let failures = 0; performance.now() < deadline; failures++) {
+    let answer = null;
+    try {
+      answer = await fetch(`/values/${encodeURIComponent(name)}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Idempotency-Key": key },
+        body: JSON.stringify(update),
+      });
+    } catch {
+      // No connection: as if it were a 503.
+    }
+    if (answer?.status === 202) return "counted";
+    if (answer && answer.status < 500) {
+      const problem = await answer.json().catch(() => ({}));
+      return `refused: ${problem.detail ?? answer.status}`;
+    }
+    const most = Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** failures);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * most));
   }
-  if (answer.status === 202) return "counted";
-  if (answer.status >= 500) return "no acknowledgement: it may not have counted; try again soon";
-  const problem = await answer.json().catch(() => ({}));
-  return `refused: ${problem.detail ?? answer.status}`;
+  return "no acknowledgement within a minute: it may not have counted";
 }

@@ -43,12 +43,14 @@ class NotingProducer:
 
     def __init__(self):
         self.updates = []
+        self.keys = []
         self.down = False
 
     def send(self, name, update, key=None):
         if self.down:
             raise UnavailableError("Kafka does not answer")
         self.updates.append((name, update))
+        self.keys.append(key)
         return 2, len(self.updates) - 1
 
 

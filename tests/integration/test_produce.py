@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from holdfast.errors import UnavailableError
 from origin import produce
@@ -32,12 +32,11 @@ def producer(brokers):
     return UpdateProducer(brokers)
 
 
-def read(brokers, partition, offset):
+def read(brokers, partition, offset, of=lambda message: (message.key(), message.value())):
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "test", "log_level": 0})
     try:
         consumer.assign([TopicPartition("updates", partition, offset)])
-        message = consumer.poll(10)
-        return message.key(), message.value()
+        return of(consumer.poll(10))
     finally:
         consumer.close()
 
@@ -46,6 +45,11 @@ def test_an_update_is_at_the_place_that_was_answered(brokers, producer):
     producer.send("counter", b'{"add":1}')
     place = producer.send("counter", b'{"add":2}')
     assert read(brokers, *place) == (b"counter", b'{"add":2}')
+
+
+def test_the_idempotency_key_travels_in_a_header(brokers, producer):
+    partition, offset = producer.send("counter", b'{"add":1}', b"a-key")
+    assert read(brokers, partition, offset, of=Message.headers) == [("idempotency-key", b"a-key")]
 
 
 def test_updates_of_one_value_share_a_partition_in_the_order_of_their_answers(producer):
