@@ -40,10 +40,16 @@ def own_redis() -> Iterator[redis.Redis]:
     """A redis-server with an AOF, on a Unix socket in a folder that goes with it."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-apply-"))
     address = folder / "redis.sock"
-    process = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", str(address), "--dir", str(folder)]
-        + ["--save", "", "--appendonly", "yes", "--logfile", str(folder / "log")]
-    )
+    options = {
+        "port": "0",
+        "unixsocket": str(address),
+        "dir": str(folder),
+        "save": "",
+        "appendonly": "yes",
+        "logfile": str(folder / "log"),
+    }
+    arguments = [word for name, value in options.items() for word in (f"--{name}", value)]
+    process = subprocess.Popen(["redis-server", *arguments])
     try:
         while True:
             try:
