@@ -32,11 +32,8 @@ def find(folder: Path) -> set[int]:
     return groups
 
 
-def abandoned(folder: Path, part: str, supervisor: int) -> set[int]:
-    """Processes of a part whose parent is gone: it is neither of the part nor `supervisor`.
-
-    Pushpin's children make process groups of their own and outlive a kill -9 of their parent.
-    """
+def of_part(folder: Path, part: str) -> dict[int, int]:
+    """Every process of a part, and its parent. Of Pushpin that is a tree of several groups."""
     marks = {f"HOLDFAST_STACK={folder}".encode(), f"SUPERVISOR_PROCESS_NAME={part}".encode()}
     parents: dict[int, int] = {}
     for process in Path("/proc").iterdir():
@@ -49,6 +46,15 @@ def abandoned(folder: Path, part: str, supervisor: int) -> set[int]:
                 parents[int(process.name)] = int(after_name[1])
         except OSError:  # it ended meanwhile, or is somebody else's
             continue
+    return parents
+
+
+def abandoned(folder: Path, part: str, supervisor: int) -> set[int]:
+    """Processes of a part whose parent is gone: it is neither of the part nor `supervisor`.
+
+    Pushpin's children make process groups of their own and outlive a kill -9 of their parent.
+    """
+    parents = of_part(folder, part)
     return {
         pid for pid, parent in parents.items() if parent != supervisor and parent not in parents
     }
