@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +50,14 @@ class Announcer(threading.Thread):
     """Announces releases in batches: the newest per value of all that came while it was busy."""
 
     def __init__(
-        self, state: State, edges: Sequence[EdgeNode], pushpins: Sequence[PushNode]
+        self,
+        state: State,
+        edges: Sequence[EdgeNode],
+        pushpins: Sequence[PushNode],
+        wait: Callable[[Sequence[Future[bool]], float], object] = wait,
     ) -> None:
         super().__init__(name="announcer", daemon=True)
+        self._wait = wait
         self._state = state
         self._edges = edges
         self._pushpins = pushpins
@@ -99,17 +104,23 @@ class Announcer(threading.Thread):
             with self._wake:
                 while not self._pending and not self._stopping:
                     self._wake.wait()
-                batch = list(self._pending.values())
-                self._pending.clear()
-                if not batch:
+                if not self._pending:
                     return
+            self.turn()
+
+    def turn(self) -> None:
+        """Announce what waits now."""
+        with self._wake:
+            batch = list(self._pending.values())
+            self._pending.clear()
+        if batch:
             self._announce(batch)
 
     def _announce(self, batch: Sequence[Announcement]) -> None:
         keys = [(surrogate_key(each.name), each.version) for each in batch]
-        _await(self._edges, [edge.submit(keys) for edge in self._edges])
+        self._await(self._edges, [edge.submit(keys) for edge in self._edges])
         publications = [announcement.publication() for announcement in batch]
-        _await(self._pushpins, [node.submit(publications) for node in self._pushpins])
+        self._await(self._pushpins, [node.submit(publications) for node in self._pushpins])
         by_partition: dict[Partition, list[tuple[str, int]]] = {}
         for announcement in batch:
             versions = by_partition.setdefault(announcement.partition, [])
@@ -122,9 +133,8 @@ class Announcer(threading.Thread):
                 metrics.REDIS_ERRORS.inc()
                 log.warning("could not note %d announced values: %s", len(versions), error)
 
-
-def _await(nodes: Sequence[Node[Any]], attempts: Sequence[Future[bool]]) -> None:
-    wait(
-        [attempt for node, attempt in zip(nodes, attempts, strict=True) if not node.failing],
-        timeout=PATIENCE_S,
-    )
+    def _await(self, nodes: Sequence[Node[Any]], attempts: Sequence[Future[bool]]) -> None:
+        self._wait(
+            [attempt for node, attempt in zip(nodes, attempts, strict=True) if not node.failing],
+            PATIENCE_S,
+        )

@@ -20,9 +20,9 @@ from holdfast.state import Fold, Lost, Owed, Partition, Released, State, Wait
 from holdfast.values import HOME_TOPIC, Rules, Values
 from publisher import metrics
 from publisher.announce import Announcement, Announcer
+from publisher.aside import set_aside
 from publisher.confirms import Confirms
 from publisher.fold import Batch, Record, Rejected, Step, fold, series, sort_records
-from publisher.kafka import rejected_topic
 from publisher.partitions import Owned
 from publisher.schedule import Schedule
 
@@ -47,7 +47,10 @@ class Rewind(Exception):
 
 
 class Publisher:
-    """One member of the group of publishers. `clock` gives seconds that only go forward."""
+    """One member of the group of publishers.
+
+    clock: seconds that only go forward; wall: seconds since 1970.
+    """
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Publisher:
         producer: Producer,
         announcer: Announcer,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._values = values
@@ -68,6 +72,7 @@ class Publisher:
         self._producer = producer
         self._announcer = announcer
         self._clock = clock
+        self._wall = wall
         self._owned: dict[Partition, Owned] = {}
         self._reading: set[Partition] = set()
         self._refused: dict[Partition, float] = {}
@@ -114,10 +119,10 @@ class Publisher:
         return partition in self._reading and self._owned[partition].caught_up
 
     def step(self) -> None:
-        """One turn. Raises UnavailableError when Redis does not answer."""
+        """One turn. Raises UnavailableError or KafkaException when one of them does not answer."""
         try:
             self._turn()
-        except UnavailableError:
+        except (UnavailableError, KafkaException):
             # Whatever was under way is read again: a replay changes nothing.
             self._reading.clear()
             raise
@@ -219,7 +224,7 @@ class Publisher:
     def _inherit(self, owned: Owned, now: float) -> None:
         """Take over what the partition's former owner may not have finished."""
         recent = []
-        wall_ms = time.time() * 1000
+        wall_ms = self._wall() * 1000
         for name, version, released_at_ms in self._state.released(owned.partition):
             age_s = max(0.0, (wall_ms - released_at_ms) / 1000)
             owned.names.add(name)
@@ -373,35 +378,11 @@ class Publisher:
             todo = again
         return rejected
 
-    def _set_aside(self, partition: Partition, rejected: Iterable[Rejected]) -> None:
+    def _set_aside(self, partition: Partition, rejected: Sequence[Rejected]) -> None:
         """Copy malformed records to the rejected topic before the offset moves past them."""
-        count = 0
-        for record, reason in rejected:
-            count += 1
-            log.warning(
-                "rejected %s[%d]@%d: %s", partition.topic, partition.number, record.offset, reason
-            )
-            headers: dict[str, str | bytes | None] = {
-                "reason": reason.encode(),
-                "partition": str(partition.number).encode(),
-                "offset": str(record.offset).encode(),
-            }
-            while True:
-                try:
-                    self._producer.produce(
-                        rejected_topic(partition.topic),
-                        key=record.key,
-                        value=record.value,
-                        headers=headers,
-                    )
-                    break
-                except BufferError:
-                    self._producer.poll(0.1)
-        if not count:
-            return
-        metrics.REJECTED.labels(partition.topic).inc(count)
-        if self._producer.flush(10.0):
-            raise UnavailableError("Kafka does not take the copies of rejected records")
+        if rejected:
+            set_aside(self._producer, partition, rejected)
+            metrics.REJECTED.labels(partition.topic).inc(len(rejected))
 
     # -- what is due
 

@@ -11,6 +11,7 @@ import queue
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -39,9 +40,10 @@ class Node(threading.Thread, Generic[Work]):
 
     kind = "node"
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(name=f"{self.kind} {url}", daemon=True)
         self.url = url
+        self._clock = clock
         self.session = requests.Session()
         self.session.trust_env = False
         self.failing = False
@@ -80,24 +82,34 @@ class Node(threading.Thread, Generic[Work]):
     # -- the thread
 
     def run(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=self._pause_s())
-            except queue.Empty:
-                self._try_settle()
-                continue
-            if job is None:
-                return
-            if self.failing and time.monotonic() >= self._retry_at:
-                self._try_settle()
-            if self.failing:
-                self.owe(job.work)
-                job.attempted.set_result(False)
-            else:
-                job.attempted.set_result(self._try_send(job.work))
+        while self.turn(self._pause_s()):
+            pass
+
+    def turn(self, wait_s: float | None) -> bool:
+        """Do the next job, or what is owed if none comes within `wait_s`; False at the end."""
+        try:
+            job = self._jobs.get(timeout=wait_s)
+        except queue.Empty:
+            self._try_settle()
+            return True
+        if job is None:
+            return False
+        if self.failing and self._clock() >= self._retry_at:
+            self._try_settle()
+        if self.failing:
+            self.owe(job.work)
+            job.attempted.set_result(False)
+        else:
+            job.attempted.set_result(self._try_send(job.work))
+        return True
+
+    @property
+    def due(self) -> bool:
+        """Whether a turn has something to do now."""
+        return not self._jobs.empty() or (self.failing and self._clock() >= self._retry_at)
 
     def _pause_s(self) -> float | None:
-        return max(0.0, self._retry_at - time.monotonic()) if self.failing else None
+        return max(0.0, self._retry_at - self._clock()) if self.failing else None
 
     def _try_send(self, work: Work) -> bool:
         started = time.monotonic()
@@ -130,5 +142,5 @@ class Node(threading.Thread, Generic[Work]):
         self.failing = True
         metrics.NODE_OWED.labels(self.url).set(1)
         # Full jitter, so that publishers don't knock on a node that returns all at once.
-        self._retry_at = time.monotonic() + random.uniform(0.1, 1.0) * self._retry_s  # noqa: S311
+        self._retry_at = self._clock() + random.uniform(0.1, 1.0) * self._retry_s  # noqa: S311
         self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from publisher import metrics
 from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
@@ -18,8 +19,10 @@ class EdgeNode(Node[Sequence[tuple[str, int]]]):
 
     kind = "edge"
 
-    def __init__(self, url: str, service: str, token: str) -> None:
-        super().__init__(url)
+    def __init__(
+        self, url: str, service: str, token: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(url, clock)
         self._purge_url = f"{url}/service/{service}/purge"
         self.session.headers.update(
             {"Fastly-Key": token, "Fastly-Soft-Purge": "1", "Accept": "application/json"}

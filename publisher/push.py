@@ -6,7 +6,7 @@ Not by gripcontrol's own client: it has no timeout, and an exception in a callba
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +44,9 @@ class PushNode(Node[Sequence[Publication]]):
 
     kind = "pushpin"
 
-    def __init__(self, grip_url: str) -> None:
+    def __init__(self, grip_url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = parse_grip_uri(grip_url)
-        super().__init__(self._config["control_uri"].rstrip("/"))
+        super().__init__(self._config["control_uri"].rstrip("/"), clock)
         self._owed: dict[str, tuple[int, bool]] = {}
 
     def send(self, work: Sequence[Publication]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from holdfast.logs import Log
 from holdfast.state import Partition
@@ -98,12 +98,14 @@ class FakeConsumer:
     """The part of confluent_kafka.Consumer that a publisher uses; it never waits.
 
     most: how many messages one poll-and-consume gives. pauses: how long it might have waited.
+    breaks: consume() raises that, once.
     """
 
     def __init__(self, log: FakeLog) -> None:
         self.log = log
         self.most = 10_000
         self.pauses: list[float] = []
+        self.breaks: KafkaError | None = None
         self._callbacks: dict[str, Any] = {}
         self._positions: dict[tuple[str, int], int] = {}
         self._ended: set[tuple[str, int]] = set()
@@ -136,6 +138,9 @@ class FakeConsumer:
         return self._next()
 
     def consume(self, most: int, timeout: float) -> list[Message]:
+        if self.breaks is not None:
+            error, self.breaks = self.breaks, None
+            raise KafkaException(error)
         messages = []
         while len(messages) < most and (message := self._next()) is not None:
             messages.append(message)
@@ -158,16 +163,34 @@ class FakeConsumer:
 
 
 class FakeProducer:
-    """Keeps what is set aside. refuses: Kafka doesn't acknowledge."""
+    """Keeps what is set aside. refuses: Kafka doesn't acknowledge. largest: of a value, bytes.
+
+    breaks: produce() raises that, once, as a client does that lost its broker.
+    """
 
     def __init__(self) -> None:
         self.records: list[tuple[str, dict[str, bytes]]] = []
         self.refuses = False
+        self.largest = 1_000_000
+        self.breaks: KafkaError | None = None
 
     def produce(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: dict[str, bytes],
+        on_delivery: Callable[[KafkaError | None, None], None],
     ) -> None:
+        if self.breaks is not None:
+            error, self.breaks = self.breaks, None
+            raise KafkaException(error)
+        if len(value or b"") > self.largest:
+            on_delivery(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), None)
+            return
         self.records.append((topic, headers))
+        on_delivery(None, None)
 
     def flush(self, timeout: float) -> int:
         return 1 if self.refuses else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from holdfast.config import Settings
 from holdfast.state import Partition
@@ -379,6 +380,43 @@ def test_the_offset_waits_for_the_copies_of_malformed_records(log, bench):
     bench.settle(PARTITION)
     assert released(bench) == [("counter", b"1")]
     assert bench.state.known(PARTITION).offset == 2
+
+
+def test_a_copy_that_is_too_large_for_kafka_is_made_without_the_value(log, bench):
+    bench.producer.largest = 100
+    log.append(*PLACE, b"counter", b"x" * 101)
+    log.append(*PLACE, b"counter", b"{")
+    add(log)
+    bench.settle(PARTITION)
+    assert released(bench) == [("counter", b"1")]
+    assert sorted(bench.producer.offsets) == [0, 1]
+    (headers,) = [headers for _, headers in bench.producer.records if "size" in headers]
+    assert (headers["offset"], headers["size"]) == (b"0", b"108")
+
+
+def test_a_producer_that_breaks_loses_nothing_of_what_was_read_with_the_bad_record(client):
+    log = FakeLog({PLACE: [], ("updates", 1): []})
+    bench = PublisherBench(client, log, places=[PLACE, ("updates", 1)])
+    bench.steps(3)
+    bench.producer.breaks = KafkaError(KafkaError._FATAL)
+    log.append(*PLACE, b"counter", b"{")
+    add(log)
+    log.append("updates", 1, b"visits", b'{"add":5}')
+    bench.settle(PARTITION)
+    bench.settle(Partition("updates", 1))
+    assert sorted(released(bench)) == [("counter", b"1"), ("visits", b"5")]
+    assert bench.producer.offsets == [0]
+
+
+def test_a_consumer_that_breaks_loses_nothing_of_what_was_read_so_far(log, bench):
+    bench.steps(3)
+    add(log)
+    bench.consumer.breaks = KafkaError(KafkaError._FATAL)
+    with pytest.raises(KafkaException):
+        bench.step()
+    add(log)
+    bench.settle(PARTITION)
+    assert released(bench) == [("counter", b"2")]
 
 
 # -- foreign topics
