@@ -355,6 +355,18 @@ class State:
         with _available():
             pipe.execute()
 
+    def reissue(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:
+        """Release these values again, with a version above, though they may not have changed.
+
+        For a Redis that has forgotten releases, by name and version, which viewers have seen.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        for name, version in versions:
+            pipe.hset(f"value:{name}", "reissue", version)
+            pipe.sadd(partition.key("dirty"), name)
+        with _available():
+            pipe.execute()
+
     def dirty(self, partition: Partition) -> list[str]:
         """Names that may need a release or an announce."""
         with _available():

@@ -214,25 +214,31 @@ class Publisher:
         owned.partitions = found.partitions
         # Also after a failure: the call that failed may have done its work, and a Redis that was
         # rolled back has forgotten releases that this publisher thinks are announced.
+        if not owned.inherited:
+            self._inherit(owned, now)
         for name in self._state.dirty(partition):
             owned.names.add(name)
             self._pending.soonest((partition, name), now)
-        if not owned.inherited:
-            self._inherit(owned, now)
         self._reading.add(partition)
 
     def _inherit(self, owned: Owned, now: float) -> None:
-        """Take over what the partition's former owner may not have finished."""
-        recent = []
+        """Take over what a former owner, or this one on a former Redis, may not have finished."""
+        recent, forgotten = [], []
         wall_ms = self._wall() * 1000
         for name, version, released_at_ms in self._state.released(owned.partition):
-            age_s = max(0.0, (wall_ms - released_at_ms) / 1000)
             owned.names.add(name)
-            self._confirms.released(
-                name, version, text=self._is_default(name), at=now - age_s, now=now
-            )
-            if age_s < MAX_AGE_S:
+            announced = self._confirms.version(name)
+            if announced is not None and announced > version:
+                # The same value may come out of the replay: it needs a version above what was
+                # shown meanwhile.
+                forgotten.append((name, announced))
+                continue
+            # Confirmed soon, however old: viewers may have seen what this Redis knows nothing of.
+            self._confirms.released(name, version, text=self._is_default(name), at=now, now=now)
+            if wall_ms - released_at_ms < MAX_AGE_S * 1000:
                 recent.append((name, version))
+        if forgotten:
+            self._state.reissue(owned.partition, forgotten)
         if recent:
             # An edge may have missed these, and only the former owner knew.
             self._announcer.purge(recent)
@@ -246,6 +252,7 @@ class Publisher:
             partition.number,
         )
         self._reading.discard(partition)
+        self._owned[partition].inherited = False
 
     # -- reading
 

@@ -16,11 +16,11 @@ local known = tonumber(redis.call("GET", KEYS[7]) or "0")
 if known < tonumber(ARGV[9]) then return {"REWIND", known} end
 
 local state = redis.call("HMGET", value_key,
-  "value", "released", "version", "announced", "changed_at")
-local value, released, changed_at = state[1], state[2], state[5]
+  "value", "released", "version", "announced", "changed_at", "reissue")
+local value, released, changed_at, reissue = state[1], state[2], state[5], state[6]
 local version = tonumber(state[3] or "0")
 
-if not value or value == released then
+if not value or (value == released and not reissue) then
   redis.call("HDEL", value_key, "changed_at")
   if version > tonumber(state[4] or "0") then return {"OWED", state[3]} end
   redis.call("SREM", KEYS[4], name)
@@ -28,7 +28,7 @@ if not value or value == released then
 end
 
 local at = string.format("%.0f", now)
-if threshold > 0 and tonumber(value) and tonumber(released) then
+if threshold > 0 and not reissue and tonumber(value) and tonumber(released) then
   -- A clock that went back must not stretch the wait beyond one settle from then on.
   local held = now - tonumber(changed_at or now)
   if held <= 0 then
@@ -66,11 +66,13 @@ if budget_rate > 0 then
 end
 
 local ms = math.floor(now / 1000)
+-- Viewers have seen a version that a former Redis gave: the chain goes on from there.
+version = math.max(version, tonumber(reissue or "0"))
 local new = string.format("%.0f", math.max(version + 1, ms))
 local prev, ms_text = string.format("%.0f", version), string.format("%.0f", ms)
 redis.call("HSET", value_key, "released", value, "version", new, "prev", prev,
   "released_at", ms_text)
-redis.call("HDEL", value_key, "changed_at")
+redis.call("HDEL", value_key, "changed_at", "reissue")
 redis.call("SADD", KEYS[4], name)
 redis.call("ZADD", KEYS[5], ms_text, name)
 redis.call("RPUSH", KEYS[6], new .. " " .. prev .. " " .. ms_text .. " " .. value)

@@ -105,6 +105,10 @@ class Scripts(RuleBasedStateMachine):
         versions = self.versions[name]
         self.both("announced", where, [(name, versions[-min(back, len(versions))])])
 
+    @rule(where=WHERE, name=st.sampled_from(["counter", "headline"]), above=st.integers(0, 2000))
+    def reissue(self, where, name, above):
+        self.both("reissue", where, [(name, self.versions[name][-1] + above)])
+
     @rule(seconds=st.sampled_from([0.001, 0.2, 0.9999, 1.0, 1.0001, 60.0, -0.5, -30.0]))
     def clock(self, seconds):
         """Redis's clock jumps too."""

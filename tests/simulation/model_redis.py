@@ -37,6 +37,7 @@ class Value:
     stamp: tuple[int, int, int] | None = None
     applied: dict[Partition, int] = field(default_factory=dict)
     released: Snapshot | None = None
+    reissue: int = 0
     announced: int = 0
     keys: dict[bytes, int] = field(default_factory=dict)
 
@@ -48,7 +49,7 @@ class Value:
     def settled(self) -> bool:
         """Nothing to release: Lua compares what is there, and nothing equals nothing."""
         return self.value is None or (
-            self.released is not None and self.value == self.released.json
+            self.released is not None and self.value == self.released.json and not self.reissue
         )
 
     def add(self, number: int) -> bool:
@@ -265,7 +266,8 @@ class ModelState:
         self._data.buckets[name] = Bucket(round(tokens - 1, 9), now)
         ms = now // 1000
         assert value.value is not None
-        snapshot = Snapshot(name, value.value, max(value.version + 1, ms), value.version, ms)
+        before, value.reissue = max(value.version, value.reissue), 0
+        snapshot = Snapshot(name, value.value, max(before + 1, ms), before, ms)
         value.released = snapshot
         dirty.add(name)
         self._data.released.setdefault(partition, {})[name] = ms
@@ -279,6 +281,11 @@ class ModelState:
             value.announced = max(value.announced, version)
             if version == value.version and value.settled:
                 self._data.dirty.setdefault(partition, set()).discard(name)
+
+    def reissue(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:
+        for name, version in versions:
+            self._value(name).reissue = version
+            self._data.dirty.setdefault(partition, set()).add(name)
 
     def dirty(self, partition: Partition) -> list[str]:
         return sorted(self._data.dirty.get(partition, ()))

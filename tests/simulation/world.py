@@ -19,7 +19,6 @@ import requests
 from holdfast.config import Settings
 from holdfast.errors import UnavailableError
 from holdfast.snapshots import Snapshot
-from holdfast.state import Partition
 from holdfast.updates import INT64_MAX, INT64_MIN
 from holdfast.values import parse
 from publisher.announce import Announcer
@@ -27,6 +26,7 @@ from publisher.loop import Publisher
 from publisher.nodes import READ_TIMEOUT_S
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
+from publisher.stale import INTERVAL_S
 from tests.integration.fake_kafka import FakeConsumer, FakeLog, FakeLogs, FakeProducer
 from tests.simulation.model_redis import DAY_MS, Data, ModelRedis, ModelState
 
@@ -60,7 +60,7 @@ class Broken(AssertionError):
 
 
 class FlakyState(ModelState):
-    """A publisher's connection to Redis: fails before or after a call, or its process dies there."""
+    """A publisher's connection to Redis: fails before or after a call, or the process dies."""
 
     def __init__(self, world: World) -> None:
         super().__init__(world.redis)
@@ -101,6 +101,7 @@ for _name in (
     "heartbeat",
     "release",
     "announced",
+    "reissue",
     "dirty",
     "released",
 ):
@@ -168,8 +169,10 @@ class Edge:
         self.fresh.clear()
         self.stale.clear()
 
-    def get(self, name: str) -> Snapshot | None:
-        """What a GET is answered; None is a 503."""
+    def get(self, name: str, after: int | None = None) -> Snapshot | None:
+        """What a GET is answered; None is a 503. `after` is in the cache key: asked anew."""
+        if after is not None and (answer := self.world.origin_answer(name)) is not None:
+            return answer
         if name not in self.fresh:
             snapshot = self.world.origin_answer(name)
             if snapshot is None:
@@ -231,12 +234,14 @@ class Pushpin:
 
     def hold(self, viewer: Viewer) -> bool:
         """A new connection; whether it was answered."""
-        snapshot = self.edge.get(viewer.name) if self.edge.mode != "refuses" else None
+        snapshot = None
+        if self.edge.mode != "refuses":
+            snapshot = self.edge.get(viewer.name, viewer.version)
         if snapshot is None:
             return False
-        viewer.told(snapshot)
-        session = Session(viewer, snapshot.version, stale=viewer.name not in self.edge.fresh)
+        session = Session(viewer, snapshot.version)
         self.sessions.append(session)
+        self._begin(session, snapshot)
         if self.last_ids.get(viewer.name, session.last_id) != session.last_id:
             self.last_ids.pop(viewer.name, None)
             self._recover(session)
@@ -245,12 +250,22 @@ class Pushpin:
     def _recover(self, session: Session) -> None:
         """Pushpin follows the Grip-Link; where that fails it tries again later: here, never."""
         self.world.recoveries += 1
-        snapshot = self.edge.get(session.viewer.name) if self.edge.mode != "refuses" else None
-        if snapshot is None:
-            return
-        session.stale = session.viewer.name not in self.edge.fresh
+        viewer = session.viewer
+        if self.edge.mode != "refuses":
+            snapshot = self.edge.get(viewer.name, viewer.version)
+            if snapshot is not None:
+                self._begin(session, snapshot)
+
+    def _begin(self, session: Session, snapshot: Snapshot) -> None:
+        """Go on from an answer. A stale one claims to stand at the newest version announced."""
+        viewer = session.viewer
+        session.stale = self.world.origin_answer(viewer.name) is None
         session.last_id = snapshot.version
-        session.viewer.told(snapshot)
+        if session.stale:
+            session.last_id = self.edge.purged.get(viewer.name, snapshot.version)
+            if viewer.version is not None and viewer.version >= snapshot.version:
+                return
+        viewer.told(snapshot)
 
     def restart(self) -> None:
         for session in self.sessions:
@@ -291,6 +306,7 @@ class Process:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.hint_at = 0.0
         self.state = FlakyState(world)
         self.edges = [
             EdgeNode(f"http://edge-{n}", "holdfast", "key", world.clock)
@@ -334,6 +350,14 @@ class Process:
             lags = self.world.trouble and self.world.random.random() < 0.1
             while node.due and not (lags if slow is None else slow):
                 node.turn(0)
+
+    def hint(self) -> None:
+        """What publisher/stale.py does in a thread."""
+        world = self.world
+        ready = world.origin_answer(VALUES.default.name) is not None
+        if world.now >= self.hint_at and self.publisher.leads and ready:
+            self.hint_at = world.now + INTERVAL_S
+            self.announcer.hint_stale()
 
     def step(self) -> None:
         self.consumer.most = self.world.random.choice([1, 3, 100])
@@ -395,9 +419,9 @@ class World:
         self.seen[name].append(version)
         for edge in self.edges:
             copy = edge.fresh.get(name)
-            if edge.mode == "well" and copy is not None and copy.version < version:
-                if edge not in self.lagging:
-                    raise Broken(f"{name} was published at {version} before an edge was purged")
+            old = copy is not None and copy.version < version
+            if old and edge.mode == "well" and edge not in self.lagging:
+                raise Broken(f"{name} was published at {version} before an edge was purged")
 
     @property
     def lagging(self) -> list[Edge]:
@@ -444,6 +468,7 @@ class World:
         try:
             process.step()
             process.announcer.turn()
+            process.hint()
             process.pump()
         except Crash:
             self.kill(who)
