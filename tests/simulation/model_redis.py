@@ -47,10 +47,9 @@ class Value:
 
     @property
     def settled(self) -> bool:
-        """Nothing to release: Lua compares what is there, and nothing equals nothing."""
-        return self.value is None or (
-            self.released is not None and self.value == self.released.json and not self.reissue
-        )
+        """Nothing to release. Lua compares what is there, and nothing equals nothing."""
+        released = None if self.released is None else self.released.json
+        return self.value == released and not self.reissue
 
     def add(self, number: int) -> bool:
         total = int(self.value or 0) + number
@@ -249,7 +248,7 @@ class ModelState:
             return Lost()
         name, value = rules.name, self._data.values.get(rules.name, Value())
         dirty = self._data.dirty.setdefault(partition, set())
-        if value.settled:
+        if value.value is None or value.settled:
             if value.version > value.announced:
                 return Owed(value.version)
             dirty.discard(name)
