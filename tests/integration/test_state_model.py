@@ -105,7 +105,7 @@ class Scripts(RuleBasedStateMachine):
         versions = self.versions[name]
         self.both("announced", where, [(name, versions[-min(back, len(versions))])])
 
-    @rule(where=WHERE, name=st.sampled_from(["counter", "headline"]), above=st.integers(0, 2000))
+    @rule(where=WHERE, name=st.sampled_from(["counter", "headline"]), above=st.integers(1, 2000))
     def reissue(self, where, name, above):
         self.both("reissue", where, [(name, self.versions[name][-1] + above)])
 
