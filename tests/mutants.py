@@ -1,0 +1,226 @@
+"""Deliberate bugs, and the test that catches each: `python -m tests.mutants [NAME ...]`.
+
+Each bug is put into a copy of the tree; then the test that is named with it must fail there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+class Mutant(NamedTuple):
+    """`old` becomes `new` in `file`, and `test` must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+SIMULATION = "tests/simulation/test_simulation.py"
+MODEL = "tests/integration/test_state_model.py"
+
+MUTANTS = (
+    Mutant(
+        "skip the REWIND guard",
+        "holdfast/lua/apply.lua",
+        "if tonumber(known) < batch_first then",
+        "if false then",
+        MODEL,
+    ),
+    Mutant(
+        "skip the offset check",
+        "holdfast/lua/apply.lua",
+        "if applied >= next_offset then",
+        "if false then",
+        MODEL,
+    ),
+    Mutant(
+        "skip the offset check of keyed updates",
+        "holdfast/lua/apply_each.lua",
+        "if offset >= applied then",
+        "if true then",
+        MODEL,
+    ),
+    Mutant(
+        "version from a counter",
+        "holdfast/lua/release.lua",
+        "math.max(version + 1, ms)",
+        "version + 1",
+        MODEL,
+    ),
+    Mutant(
+        "a duplicate prolongs its key",
+        "holdfast/lua/apply_each.lua",
+        "if before and at - tonumber(before) < DAY_MS then return true end",
+        'if before and at - tonumber(before) < DAY_MS then redis.call("ZADD", keys_key, at, digest)'
+        " return true end",
+        "tests/integration/test_apply_each.py",
+    ),
+    Mutant(
+        "a token for everybody",
+        "holdfast/lua/release.lua",
+        'if wait > 0 then return {"WAIT"',
+        'if wait > 1e9 then return {"WAIT"',
+        MODEL,
+    ),
+    Mutant(
+        "purge after publish",
+        "publisher/announce.py",
+        "        self._await(self._edges, [edge.submit(keys) for edge in self._edges])\n"
+        "        publications = [announcement.publication() for announcement in batch]\n"
+        "        self._await(self._pushpins, "
+        "[node.submit(publications) for node in self._pushpins])\n",
+        "        publications = [announcement.publication() for announcement in batch]\n"
+        "        self._await(self._pushpins, "
+        "[node.submit(publications) for node in self._pushpins])\n"
+        "        self._await(self._edges, [edge.submit(keys) for edge in self._edges])\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "forget the confirm",
+        "publisher/loop.py",
+        "        publications = self._confirms.take(now)\n",
+        "        publications = self._confirms.take(now)[:0]\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "send an old item again",
+        "publisher/announce.py",
+        "        if self.snapshot is None:\n"
+        "            return Publication.confirm(self.name, self.version, text=self.text)\n",
+        "        if self.snapshot is None:\n"
+        "            old = Snapshot(self.name, b'0', self.version, self.version - 1)\n"
+        "            items = tuple(release_items(old, text=self.text))\n"
+        "            return Publication(self.name, self.version, self.text, items)\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "owe an edge nothing",
+        "publisher/purge.py",
+        '        self._post(f"{self._purge_url}_all", {})\n',
+        "        return\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "trust a Redis that was rolled back",
+        "publisher/loop.py",
+        "            self._state.reissue(owned.partition, forgotten)\n",
+        "            pass\n",
+        SIMULATION,
+    ),
+    Mutant(
+        "release before the replay is over",
+        "publisher/partitions.py",
+        "        return self.position >= self.replay_to\n",
+        "        return True\n",
+        "tests/integration/test_publisher_model.py",
+    ),
+    Mutant(
+        "an end of partition before its records",
+        "publisher/loop.py",
+        "        batches, ends = self._read()\n",
+        "        batches, ends = self._read()\n"
+        "        for partition, end in ends.items():\n"
+        "            if partition in self._reading:\n"
+        "                self._pass_end(self._owned[partition], end)\n",
+        "tests/integration/test_publisher_model.py",
+    ),
+    Mutant(
+        "producer without idempotence",
+        "origin/produce.py",
+        '"enable.idempotence": True',
+        '"enable.idempotence": False',
+        "tests/e2e/test_producer_retry.py",
+    ),
+    Mutant(
+        "no purge barrier",
+        "fastly/edge.vcl",
+        "    call barrier;\n",
+        "",
+        "tests/vcl/test_stories.py",
+    ),
+    Mutant(
+        "one key for all values",
+        "holdfast/state.py",
+        'f"keys:{series.name}",',
+        '"keys",',
+        "tests/e2e/test_idempotency.py::test_values_don_t_share_their_keys",
+    ),
+)
+
+
+def caught(mutant: Mutant, tree: Path) -> tuple[bool, float]:
+    """Whether the test fails with the bug in, and how many seconds it took."""
+    file = tree / mutant.file
+    good = file.read_text()
+    if good.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: its place in {mutant.file} is not there, or twice")
+    file.write_text(good.replace(mutant.old, mutant.new))
+    started = time.monotonic()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            capture_output=True,
+            check=False,
+        )
+    finally:
+        file.write_text(good)
+    # 1: tests failed. Anything else, like a file that is not there, is no catch.
+    return done.returncode == 1, time.monotonic() - started
+
+
+def copy_tree(target: Path) -> None:
+    """What git knows of the tree, and Kafka's jars."""
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    for name in filter(None, files):
+        if (REPO / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPO / name, target / name)
+    (target / "stack" / "kafka" / "libs").symlink_to(REPO / "stack" / "kafka" / "libs")
+
+
+def main() -> int:
+    wanted = sys.argv[1:]
+    mutants = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
+    console = Console(stderr=True)
+    table = Table("deliberate bug", "test", "caught", "s", box=None)
+    missed = 0
+    tree = Path(tempfile.mkdtemp(prefix="holdfast-mutants-"))
+    try:
+        copy_tree(tree)
+        for mutant in mutants:
+            with console.status(mutant.name):
+                good, seconds = caught(mutant, tree)
+            missed += not good
+            console.print(f"{mutant.name}: {'caught' if good else 'MISSED'} in {seconds:.0f} s")
+            table.add_row(mutant.name, mutant.test, "yes" if good else "NO", f"{seconds:.0f}")
+    finally:
+        shutil.rmtree(tree)
+    Console(width=140).print(table)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
