@@ -6,6 +6,7 @@ A consumer's own connection would make each question wait behind a fetch, up to 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,13 @@ class Logs:
             raise UnavailableError(f"Kafka: {error.args[0].str()}") from error
         except TimeoutError as error:
             raise UnavailableError("Kafka does not answer") from error
+
+    def ask_ids(self, topics: Iterable[str]) -> dict[str, Future[Any]]:
+        """Ask for the topics' ids without waiting; each result's `topic_id` is one."""
+        futures: dict[str, Future[Any]] = self._admin.describe_topics(
+            TopicCollection(sorted(topics)), request_timeout=TIMEOUT_S
+        )
+        return futures
 
     def _offsets(self, wanted: dict[Partition, TopicPartition], which: OffsetSpec) -> Any:
         return self._admin.list_offsets(

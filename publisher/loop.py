@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -78,6 +79,7 @@ class Publisher:
         self._refused: dict[Partition, float] = {}
         self._pending: Schedule[Name] = Schedule()
         self._repurges: Schedule[str] = Schedule()
+        self._topic_ids: dict[str, Future[Any]] = {}
         self._confirms = Confirms()
         self._beat_at = 0.0
         self._backoff_s = 0.0
@@ -210,6 +212,7 @@ class Publisher:
         if known.topic_id is None:
             self._state.note_topic(partition, found.topic_id)
         owned.log_start, owned.replay_to = found.low, found.high
+        owned.topic_id = found.topic_id
         owned.vouched = False
         owned.partitions = found.partitions
         # Also after a failure: the call that failed may have done its work, and a Redis that was
@@ -253,6 +256,24 @@ class Publisher:
         )
         self._reading.discard(partition)
         self._owned[partition].inherited = False
+
+    def _watch_topics(self) -> None:
+        """Notice a topic that was deleted and created again: its offsets mean other records.
+
+        Asks about once a second and looks at the answers when they are there: nobody waits.
+        """
+        if not all(answer.done() for answer in self._topic_ids.values()):
+            return
+        for topic, answer in self._topic_ids.items():
+            if answer.exception() is not None:
+                continue  # Kafka is away, or the topic is: whoever reads it is told
+            topic_id = str(answer.result().topic_id)
+            for partition in list(self._reading):
+                if partition.topic == topic and self._owned[partition].topic_id != topic_id:
+                    log.warning("%s was re-created: looking at its log again", topic)
+                    self._reading.discard(partition)
+        topics = {partition.topic for partition in self._reading}
+        self._topic_ids = self._logs.ask_ids(topics) if topics else {}
 
     # -- reading
 
@@ -401,6 +422,8 @@ class Publisher:
         if now < self._beat_at and not replayed:
             return
         self._beat_at = now + BEAT_S
+        self._watch_topics()
+        reading = [owned for owned in reading if owned.partition in self._reading]
         for owned in reading:
             partition = owned.partition
             owned.run_id, rewind = self._state.heartbeat(

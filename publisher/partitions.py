@@ -21,6 +21,7 @@ class Owned:
     log_start: int = 0
     position: int = 0
     replay_to: int = 0
+    topic_id: str = ""
     run_id: str = ""
     vouched: bool = False
     inherited: bool = False

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 from stack.layout import REPO
 from stack.stack import Stack
 
+settings.register_profile("quick-to-fail", phases=(Phase.explicit, Phase.generate))
 VALUES = REPO / "tests" / "values.toml"
 
 

@@ -30,6 +30,11 @@ class Mutant(NamedTuple):
     test: str
 
 
+# Without hypothesis's search for the smallest example: any will do.
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"),
+    "--hypothesis-profile=quick-to-fail",
+)
 SIMULATION = "tests/simulation/test_simulation.py"
 MODEL = "tests/integration/test_state_model.py"
 
@@ -173,7 +178,7 @@ def caught(mutant: Mutant, tree: Path) -> tuple[bool, float]:
     started = time.monotonic()
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", mutant.test],
+            [*PYTEST, mutant.test],
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree)},
             capture_output=True,

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 from tests.e2e.viewers import answers, snapshot, until
 
@@ -71,6 +71,28 @@ def test_a_log_with_a_hole_is_refused_until_an_operator_accepts_it(stack, hole):
     until(lambda: snapshot(stack.url, NAME)["value"] == 101, "what is left of the log", 30)
     again = _accept(stack, "lossy", hole, "--yes")
     assert (again.returncode, again.stdout) == (0, f"lossy[{hole}] needs no repair\n")
+
+
+def test_a_topic_that_is_re_created_while_it_is_read_is_refused(stack):
+    value = snapshot(stack.url, NAME)["value"]
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    admin.delete_topics(["lossy"])["lossy"].result()
+    until(lambda: _created(admin, "lossy"), "the topic of the same name")
+    said = "the topic was re-created"
+    until(lambda: said in "\n".join(stack.last_lines("publisher-1", 200)), "the refusal", 30)
+    stack.produce("lossy", "7", key=KEY)
+    for number in range(4):
+        assert _accept(stack, "lossy", number, "--yes").returncode == 0
+    until(lambda: snapshot(stack.url, NAME)["value"] == value + 7, "the new log's records", 30)
+
+
+def _created(admin, topic) -> bool:
+    """Whether it could be created: the old one goes away a moment after it was deleted."""
+    try:
+        admin.create_topics([NewTopic(topic, 4, 1)])[topic].result()
+    except KafkaException:
+        return False
+    return True
 
 
 def test_a_topic_that_does_not_exist_is_a_clear_error(stack):

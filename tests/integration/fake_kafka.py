@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -76,11 +77,21 @@ class FakeLog:
         return len(records) - 1
 
 
+class _Description(NamedTuple):
+    topic_id: str
+
+
 class FakeLogs:
     """What Kafka says of the logs, as holdfast.logs.Logs does."""
 
     def __init__(self, log: FakeLog) -> None:
         self.log = log
+
+    def ask_ids(self, topics: Iterable[str]) -> dict[str, Future[Any]]:
+        answers: dict[str, Future[Any]] = {topic: Future() for topic in topics}
+        for answer in answers.values():
+            answer.set_result(_Description(self.log.topic_id))
+        return answers
 
     def look(self, partitions: Iterable[Partition]) -> dict[Partition, Log]:
         return {

@@ -338,6 +338,18 @@ def test_a_re_created_topic_is_refused_though_it_is_longer_than_the_old_one(clie
     assert bench.state.known(PARTITION).offset == 1
 
 
+def test_a_topic_that_is_re_created_while_it_is_read_is_noticed_and_refused(log, bench):
+    add(log)
+    bench.settle(PARTITION)
+    log.re_create(PLACE)
+    bench.steps(3, seconds=1.0)
+    assert metrics.REFUSED._value.get() == 1
+    for _ in range(5):
+        add(log)
+    bench.steps(5, seconds=1.0)
+    assert released(bench) == [("counter", b"1")]
+
+
 # -- malformed records
 
 
