@@ -165,7 +165,10 @@ def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> 
         result.append(
             Part(
                 name,
-                ("pushpin", f"--config={folder / name / 'pushpin.conf'}"),
+                (
+                    *(python, "-m", "stack.alone", str(folder), name),
+                    *("pushpin", f"--config={folder / name / 'pushpin.conf'}"),
+                ),
                 {
                     "http": ports[name],
                     "publish": ports[f"{name}.publish"],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from supervisor import childutils
 
-from stack import orphans
+from stack.alone import end_abandoned
 
 
 def main() -> None:
@@ -47,12 +47,7 @@ def end_leftovers(folder: Path, part: str, leader: int) -> None:
     """End what a dead leader left behind: it keeps ports that the next one needs."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
-    # Each kill may leave children without a parent in turn.
-    while left := orphans.abandoned(folder, part, os.getppid()):
-        for pid in left:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.01)
+    end_abandoned(folder, part, os.getppid())
 
 
 if __name__ == "__main__":

@@ -125,14 +125,14 @@ MUTANTS = (
         "publisher/loop.py",
         "            self._state.reissue(owned.partition, forgotten)\n",
         "            pass\n",
-        SIMULATION,
+        "tests/integration/test_publisher.py",
     ),
     Mutant(
         "release before the replay is over",
         "publisher/partitions.py",
         "        return self.position >= self.replay_to\n",
         "        return True\n",
-        "tests/integration/test_publisher_model.py",
+        "tests/integration/test_publisher.py",
     ),
     Mutant(
         "an end of partition before its records",

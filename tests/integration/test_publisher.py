@@ -350,6 +350,24 @@ def test_a_topic_that_is_re_created_while_it_is_read_is_noticed_and_refused(log,
     assert released(bench) == [("counter", b"1")]
 
 
+def test_a_roll_back_that_ends_at_an_old_value_is_released_above_what_was_shown(client, log, bench):
+    def headline(value):
+        log.append(*PLACE, b"headline", b'{"set":%d}' % value)
+
+    headline(3)
+    bench.settle(PARTITION)
+    saved = save(client)
+    headline(5)
+    bench.settle(PARTITION)
+    headline(3)
+    roll_back(client, saved)
+    bench.settle(PARTITION)
+    shown = [(json, version) for name, version, json in bench.releases if name == "headline"]
+    assert [json for json, _ in shown] == [b"3", b"5", b"3"]
+    versions = [version for _, version in shown]
+    assert versions == sorted(set(versions))
+
+
 # -- malformed records
 
 
