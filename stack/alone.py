@@ -1,4 +1,4 @@
-"""Starts a part once nothing is left of the one before: `python -m stack.alone FOLDER PART COMMAND...`
+"""Starts a part once nothing is left of the one before: `python -m stack.alone FOLDER PART ...`
 
 Pushpin's children outlive a kill -9 of their parent for a moment. A new Pushpin that starts
 meanwhile shares sockets with them: it then held streams that no publish ever reached.

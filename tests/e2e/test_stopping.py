@@ -1,0 +1,204 @@
+"""Parts that are told to stop, under load: what was answered 202 is counted, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+import redis
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from stack.layout import Sizes
+from tests.e2e.own_stack import own_stack
+from tests.e2e.viewers import Viewer, answers, post, snapshot, until
+
+PATH = "/values/visits?as=sse"
+TRUTH_S = 10.0
+IN_FLIGHT = 20
+
+
+@pytest.fixture(scope="module")
+def own():
+    with own_stack(Sizes(origins=2, publishers=2)) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(own):
+    """With all its parts running. Every update in it is `{"add": 1}` of `visits`."""
+    yield own
+    for status in own.status():
+        own.start_part(status.name)
+    own.wait_ready()
+
+
+class _Posters:
+    """Threads that post `{"add": 1}` as fast as they are answered, until they are stopped."""
+
+    def __init__(self, url: str, threads: int = 10) -> None:
+        self.places: list[tuple[int, int]] = []  # in Kafka, as the 202s say
+        self.others: list[str] = []
+        self._url = url
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+
+    def __enter__(self) -> _Posters:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(20)
+
+    def wait_for(self, count: int) -> None:
+        wanted = len(self.places) + count
+        until(lambda: len(self.places) >= wanted, f"{count} more updates that are taken", 30)
+
+    def _run(self) -> None:
+        with httpx.Client(timeout=20, trust_env=False) as client:
+            while not self._stop.is_set():
+                try:
+                    answer = client.post(f"{self._url}/values/visits", json={"add": 1})
+                except httpx.HTTPError as error:
+                    self.others.append(repr(error))
+                    self._stop.wait(0.05)
+                    continue
+                if answer.status_code == 202:
+                    body = answer.json()
+                    self.places.append((body["partition"], body["offset"]))
+                else:
+                    self.others.append(str(answer.status_code))
+                    self._stop.wait(0.05)
+
+
+@pytest.mark.parametrize("name", ["publisher-1", "publisher-2"])
+def test_a_publisher_that_is_stopped_announces_what_it_released_and_hands_over(stack, name):
+    with (
+        redis.Redis.from_url(stack.redis_url) as client,
+        Viewer(stack.url, PATH) as first,
+        Viewer(stack.pushpin_url, PATH) as second,
+    ):
+        before = _written(stack)
+        with _Posters(stack.url) as posters:
+            posters.wait_for(200)
+            stack.stop_part(name)
+            # Nobody takes over before the session of a silent member ends.
+            version, announced = client.hmget("value:visits", "version", "announced")
+            assert version == announced
+            posters.wait_for(200)
+        ended = time.monotonic()
+        assert not posters.others
+        wanted = _written(stack)
+        assert wanted == before + len(set(posters.places))
+        for viewer in (first, second):
+            until(lambda v=viewer: v.values[-1] == wanted, "the truth", TRUTH_S)
+            viewer.assert_increasing()
+            assert viewer.resets == 0
+            assert viewer.failures == []
+        print(f"{name} stopped: the truth {time.monotonic() - ended:.1f} s after the last post")
+        assert snapshot(stack.url, "visits")["value"] == wanted
+
+
+def test_an_origin_that_is_stopped_answers_what_it_has_taken(stack):
+    origin = stack.origin_urls[0]
+    sent: list[str] = []
+
+    def post_one() -> httpx.Response:
+        with httpx.Client(timeout=15, trust_env=False) as client:
+            return client.post(
+                f"{origin}/values/visits",
+                json={"add": 1},
+                extensions={"trace": lambda event, _: sent.append(event)},
+            )
+
+    assert post_one().status_code == 202
+    sent.clear()
+    before = _written(stack)
+    with ThreadPoolExecutor(IN_FLIGHT + 1) as pool:
+        with _paused(stack.pid("kafka")):
+            posts = [pool.submit(post_one) for _ in range(IN_FLIGHT)]
+            until(lambda: sent.count("http11.send_request_body.complete") == IN_FLIGHT, "all sent")
+            assert answers(f"{origin}/health/live")  # behind them: they are taken by now
+            stopping = pool.submit(stack.stop_part, "origin-1")
+            until(lambda: "signal: term" in _log(stack, "origin-1"), "the signal")
+            assert not any(each.done() for each in posts)
+        results = [each.result() for each in posts]
+        stopping.result()
+    assert [result.status_code for result in results] == [202] * IN_FLIGHT
+    until(
+        lambda: snapshot(stack.url, "visits")["value"] == before + IN_FLIGHT == _written(stack),
+        "each of them, once",
+    )
+
+
+def test_restarting_an_origin_loses_no_answer_of_what_it_wrote(stack):
+    before = _written(stack)
+    with _Posters(stack.url) as posters:
+        for name in ("origin-1", "origin-2", "origin-1"):
+            posters.wait_for(100)
+            stack.restart(name)
+            until(lambda n=name: _ready(stack, n), f"{name} ready again")
+        posters.wait_for(100)
+    print(f"{len(posters.places)} taken, others: {Counter(posters.others)}")
+    assert set(posters.others) <= {"503"}
+    assert len(set(posters.places)) == len(posters.places) == _written(stack) - before
+    until(lambda: snapshot(stack.url, "visits")["value"] == _written(stack), "the exact value")
+
+
+def test_down_under_load_and_up_again_loses_nothing_that_was_taken(stack):
+    before = _written(stack)
+    with Viewer(stack.url, PATH) as viewer, _Posters(stack.url) as posters:
+        viewer.wait_connected()
+        posters.wait_for(500)
+        until(lambda: len(viewer.versions) > 1, "releases")
+        stack.down()
+        seen = viewer.versions[-1]
+    print(f"{len(posters.places)} taken, others: {Counter(posters.others)}")
+    stack.start()
+    stack.wait_ready()
+    written, taken = _written(stack), len(set(posters.places))
+    assert taken == len(posters.places)
+    # An update may have been written by an origin whose answer got lost on its way.
+    assert taken <= written - before <= taken + len(posters.others)
+    with Viewer(stack.url, PATH) as viewer:
+        until(lambda: viewer.values and viewer.values[-1] == written, "the exact value", TRUTH_S)
+        assert viewer.versions[-1] >= seen
+        assert post(stack.url, "visits", {"add": 1}).status_code == 202
+        until(lambda: viewer.values[-1] == written + 1, "the next update")
+        viewer.assert_increasing()
+
+
+@contextmanager
+def _paused(pid: int):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def _written(stack) -> int:
+    """How many updates there are in Kafka."""
+    admin = AdminClient({"bootstrap.servers": stack.kafka})
+    asked = {TopicPartition("updates", number): OffsetSpec.latest() for number in range(4)}
+    answers = admin.list_offsets(asked, request_timeout=10)
+    return sum(future.result().offset for future in answers.values())
+
+
+def _log(stack, part: str) -> str:
+    return "\n".join(stack.last_lines(part))
+
+
+def _ready(stack, origin: str) -> bool:
+    url = stack.origin_urls[int(origin.rpartition("-")[2]) - 1]
+    return answers(f"{url}/health/ready")

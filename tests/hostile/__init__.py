@@ -1,0 +1,1 @@
+"""What strangers may send, on the whole real stack: none of it may change what others get."""
