@@ -25,14 +25,14 @@ from tests.e2e.viewers import Viewer, post, snapshot, until
 SICK = ("varnish-2", "pushpin-2")
 PATH = "/values/visits?as=sse"
 POSTS = 15
-SLOWER_S = 0.2
+SLOWER_S = 0.2  # at most, in the middle: single ones may meet a busy machine
 
 
 @pytest.fixture(scope="module")
 def stack():
     with own_stack(Sizes(varnishes=2, pushpins=2)) as stack:
         with redis.Redis.from_url(stack.redis_url) as client:
-            client.hset("bucket:visits", mapping={"rate": 50, "burst": 50})
+            client.hset("bucket:visits", mapping={"rate": 1000, "burst": 1000})
         yield stack
 
 
@@ -121,12 +121,16 @@ def test_sick_nodes_slow_nobody_else_down_and_get_what_they_missed(stack, sick):
             noticing = [_seconds(stack, viewer)]
             while _owed(stack, edge) + _owed(stack, control) < 2:
                 noticing.append(_seconds(stack, viewer))
-            known = [_seconds(stack, viewer) for _ in range(POSTS)]
-            until(lambda: _purges(stack, edge, "failed") > failed + 1, "retries, counted")
+            known = []
+            while len(known) < POSTS or _purges(stack, edge, "failed") < failed + 3:
+                known.append(_seconds(stack, viewer))  # the second and third are retries
         print(f"undisturbed: {undisturbed * 1e3:.0f} ms; until both are known to be sick: ", end="")
-        print(*(f"{seconds * 1e3:.0f}" for seconds in noticing), f"then {median(known) * 1e3:.0f}")
-        assert max(noticing) < undisturbed + 2 * PATIENCE_S + SLOWER_S
+        print(*(f"{seconds * 1e3:.0f}" for seconds in noticing), end="; then ")
+        print(f"{median(known) * 1e3:.0f}, at most {max(known) * 1e3:.0f}, {len(known)} times")
+        # A node that falls silent costs patience until it is known to be sick, and nothing later.
+        assert max(noticing) < undisturbed + 2 * PATIENCE_S + 0.5
         assert median(known) < undisturbed + SLOWER_S
+        assert max(known) < 0.9 * PATIENCE_S
 
         until(lambda: _owed(stack, edge) + _owed(stack, control) == 0, "debts paid", 30)
         value = viewer.values[-1]
