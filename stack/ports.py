@@ -69,6 +69,8 @@ def _hold(port: int) -> socket.socket:
     try:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind((HOST, port))
+        # Linux lets a second socket bind the same port until one of the two listens.
+        holder.listen()
     except OSError:
         holder.close()
         raise

@@ -225,12 +225,17 @@ class Stack:
         return None
 
     def last_lines(self, part: str, count: int = 15) -> list[str]:
-        """The end of a part's log."""
-        try:
-            text = (self.dir / "logs" / f"{part}.log").read_text(errors="replace")
-        except FileNotFoundError:
-            return []
-        return text.splitlines()[-count:]
+        """The end of what a part printed, then of each log that its own children write."""
+        files = [
+            self.dir / "logs" / f"{part}.log",
+            *sorted((self.dir / part / "log").glob("*.log")),
+        ]
+        return [
+            line
+            for file in files
+            if file.exists()
+            for line in file.read_text(errors="replace").splitlines()[-count:]
+        ]
 
     def pid(self, part: str) -> int:
         """The process id of a part's leader, which is its process group's id too."""
