@@ -30,5 +30,7 @@ def test_ports_are_remembered_but_for_those_that_are_taken_meanwhile(tmp_path):
 def test_a_fixed_port_that_is_taken_is_an_error_that_says_what_to_do(tmp_path):
     with socket.create_server((ports.HOST, 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"port {port} is taken .* choose another with --port"):
+        with pytest.raises(
+            ConfigError, match=f"port {port} is taken .* choose another with --port"
+        ):
             ports.choose(tmp_path / "ports.json", ["nginx"], {"nginx": (port, "--port")})
