@@ -29,6 +29,7 @@ from holdfast.updates import INT64_MAX, INT64_MIN
 from holdfast.values import Rules
 
 DAY_MS = 86_400_000
+KEPT_MS = DAY_MS + 3_600_000
 
 
 @dataclass
@@ -180,6 +181,7 @@ class ModelState:
         value = self._value(series.name)
         applied = value.applied.get(partition, -1)
         duplicates, overflows, counted = 0, [], 0
+        horizon: int | None = None
         for offset, at, digest, change in series.updates:
             if offset < applied:
                 continue
@@ -188,6 +190,7 @@ class ModelState:
                     duplicates += 1
                     continue
                 value.keys[digest] = at
+                horizon = at - KEPT_MS if horizon is None else max(at - KEPT_MS, horizon)
                 if len(value.keys) > most_keys:
                     del value.keys[min(value.keys, key=lambda key: (value.keys[key], key))]
             counted += 1
@@ -195,6 +198,8 @@ class ModelState:
                 value.set(change, (at, partition.number, offset))
             elif not value.add(int(change)):
                 overflows.append(offset)
+        if horizon is not None:
+            value.keys = {key: at for key, at in value.keys.items() if at > horizon}
         value.applied[partition] = max(applied, series.updates[-1].offset + 1)
         if counted:
             self._data.dirty.setdefault(partition, set()).add(series.name)
