@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from types import FrameType
+from typing import Any
 
 from prometheus_client import multiprocess
+
+from origin import drain
 
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
@@ -19,6 +24,7 @@ limit_request_line = 0
 limit_request_field_size = 32_768  # 0 would be 8190
 accesslog = None
 control_socket_disable = True
+drain_s = float(os.environ.get("HOLDFAST_DRAIN_S", "0"))
 
 
 def on_starting(server: object) -> None:
@@ -27,6 +33,25 @@ def on_starting(server: object) -> None:
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
+
+
+def when_ready(server: Any) -> None:
+    """On SIGTERM go on answering for drain_s, but not ready; then stop as gunicorn does."""
+    if not drain_s:
+        return
+    stop = signal.getsignal(signal.SIGTERM)
+
+    def begin(_number: int, _frame: FrameType | None) -> None:
+        if not drain.begun():
+            server.log.info("Draining for %s s", drain_s)
+            drain.begin()
+            signal.setitimer(signal.ITIMER_REAL, drain_s)
+
+    def end(_number: int, frame: FrameType | None) -> None:
+        stop(signal.SIGTERM, frame)  # type: ignore[operator, misc]
+
+    signal.signal(signal.SIGALRM, end)
+    signal.signal(signal.SIGTERM, begin)
 
 
 def child_exit(server: object, worker: object) -> None:

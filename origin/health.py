@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
+from origin import drain
 from origin.metrics import exposition
 from origin.parts import parts
 from origin.problems import problem
@@ -18,7 +19,12 @@ def live() -> Response:
 
 @blueprint.get("/health/ready")
 def ready() -> Response:
-    """200 while Redis answers and its view can be trusted. Kafka isn't asked: reads need none."""
+    """200 while Redis answers and its view can be trusted. Kafka isn't asked: reads need none.
+
+    503 as well once the origin is told to stop and drains.
+    """
+    if drain.begun():
+        return problem(503, "this origin is stopping")
     if not parts().state.view(parts().values.default).ready:
         return problem(503, "the state is being rebuilt")
     return Response("ok\n", mimetype="text/plain")

@@ -190,7 +190,7 @@ def supervisor(folder: Path, parts: Sequence[Part], python: str) -> Path:
             f"stopsignal={part.stop_signal}",
             "stopwaitsecs=15",
             # Pushpin and gunicorn are trees of processes: one group each, ended as one.
-            "stopasgroup=true",
+            f"stopasgroup={str(part.stop_group).lower()}",
             "killasgroup=true",
             "redirect_stderr=true",
             f"stdout_logfile={folder}/logs/{part.name}.log",

@@ -11,6 +11,8 @@ from stack import probes
 
 REPO = Path(__file__).resolve().parent.parent
 LIBS = REPO / "stack" / "kafka" / "libs"
+# The edge finds an origin sick with the second bad probe, s (fastly/default.vcl).
+DRAIN_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One supervised process. probe: whether it is ready to serve."""
+    """One supervised process. probe: whether it is ready to serve.
+
+    stop_group: the signal to stop goes to the whole process group, not only to its leader.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -38,6 +43,7 @@ class Part:
     probe: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: str = "TERM"
+    stop_group: bool = True
 
 
 def port_names(sizes: Sizes) -> list[str]:
@@ -122,7 +128,12 @@ def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> 
                 ),
                 {"http": ports[name]},
                 _http(ports[name], "/health/ready"),
-                {"PROMETHEUS_MULTIPROC_DIR": str(folder / name / "metrics")},
+                {
+                    "PROMETHEUS_MULTIPROC_DIR": str(folder / name / "metrics"),
+                    # With nobody to take over, draining would only refuse for longer.
+                    "HOLDFAST_DRAIN_S": str(DRAIN_S if sizes.origins > 1 else 0),
+                },
+                stop_group=False,
             )
         )
     for name in sizes.names("varnish"):
