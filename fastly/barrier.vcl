@@ -62,7 +62,7 @@ sub barrier {
 # Between that look and the object's insertion a purge finds neither. Whoever fetched it looks
 # once more when it is in: a purge that is noted later finds the object itself.
 sub purged_after_insertion {
-    if (obj.hits == 0 && !obj.uncacheable && resp.http.X-Ticket && req.restarts < 3) {
+    if (obj.hits == 0 && !obj.uncacheable && resp.http.X-Ticket && req.restarts < 6) {
         var.set_int("since", std.integer(resp.http.X-Ticket, 0));
         var.set_string("keys", resp.http.xkey);
         call look_through_ring;

@@ -6,6 +6,7 @@ import var;
 import vsthrottle;
 import xkey;
 
+include "./after.vcl";
 include "./representation.vcl";
 include "./purge.vcl";
 include "./barrier.vcl";
@@ -42,12 +43,11 @@ sub forget_what_clients_claim {
     unset req.http.X-As;
     unset req.http.X-Key;
     unset req.http.X-Tip;
-    unset req.http.X-Recover;
-    unset req.http.X-Wait;
+    unset req.http.X-Ask;
+    unset req.http.X-Judged;
     unset req.http.X-Hold;
     unset req.http.X-Path;
     unset req.http.X-Plain-Url;
-    unset req.http.X-Fallback;
     unset req.http.X-Has-Stale;
     unset req.http.X-Stale-Ok;
     unset req.http.X-Stale;
@@ -79,6 +79,9 @@ sub vcl_miss {
 }
 
 sub vcl_backend_fetch {
+    if (bereq.retries == 0) {
+        var.set_real("began", std.time2real(now, 0.0));
+    }
     call stop_at_known_failure;
     call note_ticket;
 }
@@ -120,7 +123,9 @@ sub keep_as_told {
 sub vcl_deliver {
     call purged_after_insertion;
     call restart_with_stale;
+    call compare_with_copy;
     call finish_hold;
+    call end_connection_after_body;
     if (obj.hits > 0) {
         set resp.http.X-Cache = "HIT";
     } else {
@@ -128,14 +133,25 @@ sub vcl_deliver {
     }
     unset resp.http.Surrogate-Control;
     unset resp.http.Surrogate-Key;
+    unset resp.http.Holdfast-Version;
     unset resp.http.xkey;
     unset resp.http.X-Ticket;
     unset resp.http.X-Varnish;
     unset resp.http.Via;
 }
 
+# Pushpin 1.36 forwards more bytes than a request of two lengths owns to: what follows on its
+# connection must not be read as a request, whose answer the next client would get.
+sub end_connection_after_body {
+    if (req.http.Grip-Sig && (req.http.Content-Length || req.http.Transfer-Encoding)) {
+        set resp.http.Connection = "close";
+    }
+}
+
 sub vcl_synth {
+    call end_connection_after_body;
     call synthetic_hold;
+    call nothing_newer;
     call purge_answer;
     call restart_after_abandon;
     call problem;

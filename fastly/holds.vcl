@@ -5,7 +5,6 @@ sub finish_hold {
         # Nobody in front who would understand, or nothing to hold.
         call drop_grip;
     } elsif (resp.http.Grip-Hold) {
-        call nothing_new_in_fallback;
         if (req.http.X-Stale) {
             call unchain;
         }
@@ -20,16 +19,6 @@ sub drop_grip {
     unset resp.http.Grip-Timeout;
     unset resp.http.Grip-Set-Meta;
     unset resp.http.Grip-Status;
-}
-
-# A returning viewer must not be shown a version that it knows already, fresh or stale.
-sub nothing_new_in_fallback {
-    if (req.http.X-Fallback && req.http.X-After ~ "^[0-9]+$"
-        && std.integer(regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1"), 0)
-           <= std.integer(req.http.X-After, 0)) {
-        set req.http.X-Key = resp.http.Surrogate-Key;
-        return (synth(200, "hold"));
-    }
 }
 
 # A stale hold is behind the chain, and the recovery would find the origin down. So it claims to

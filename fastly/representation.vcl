@@ -1,39 +1,46 @@
-# One cache key per representation: parameters that mean nothing can't flood the origin.
+# One cache key per representation: parameters that mean nothing can't flood the origin, and neither
+# can what a client says it has seen (after.vcl).
 
 sub representation {
+    # One spelling for each path: the origin would read these as another's.
+    if (req.http.X-Path ~ "//|%" || (req.http.X-Path ~ "^/values/"
+        && req.http.X-Path !~ "^/values/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/history)?$")) {
+        return (synth(404));
+    }
     if (req.url ~ "^/values/[^/?]+(\?|$)") {
         call as_of_request;
         call after_of_request;
-        if (req.url ~ "[?&]wait=[0-9]{1,3}(&|$)") {
-            set req.http.X-Wait = regsub(req.url, "^.*?[?&]wait=([0-9]+).*$", "\1");
-        } elsif (req.url ~ "[?&]wait=") {
-            set req.http.X-Wait = "invalid";
+        set req.url = req.http.X-Path;
+        if (req.http.X-As != "json") {
+            set req.url = req.url + "?as=" + req.http.X-As;
         }
-        call canonical_value_url;
+        call ask_plainly;
     } elsif (req.url ~ "^/stream/?(\?|$)") {
         set req.http.X-Hold = "yes";
         set req.http.Accept = "text/plain";
         call after_of_request;
         set req.url = "/stream";
-        call add_after;
+        call ask_plainly;
     } elsif (req.url ~ "^/(values/[^/?]+/history)?(\?|$)" || req.url ~ "^/static/") {
         set req.url = req.http.X-Path;
         set req.http.Accept = "*/*";
     }
+    # Everything is small. A 416 would need a problem, and a hold's 206 or 304 would carry Grip-Hold
+    # too, and hold a stream without its beginning.
+    unset req.http.Range;
     if (req.http.X-Hold) {
-        # A 304 or 206 would carry Grip-Hold too, and hold a stream without its beginning.
         unset req.http.If-None-Match;
         unset req.http.If-Modified-Since;
-        unset req.http.Range;
     }
 }
 
-# ?as= beats Accept.
+# ?as= beats Accept; of several the first counts, as in nginx.
 sub as_of_request {
-    if (req.url ~ "[?&]as=(json|sse|ndjson)(&|$)") {
-        set req.http.X-As = regsub(req.url, "^.*?[?&]as=([a-z]+).*$", "\1");
-    } elsif (req.url ~ "[?&]as=") {
-        set req.http.X-As = "invalid";
+    if (req.url ~ "[?&]as=") {
+        set req.http.X-As = regsub(req.url, "^.*?[?&]as=([^&]*).*$", "\1");
+        if (req.http.X-As !~ "^(json|sse|ndjson)$") {
+            set req.http.X-As = "invalid";
+        }
     } elsif (req.http.Accept ~ "(?i)text/event-stream") {
         set req.http.X-As = "sse";
     } elsif (req.http.Accept ~ "(?i)application/x-ndjson") {
@@ -50,52 +57,4 @@ sub as_of_request {
     } else {
         set req.http.Accept = "application/json";
     }
-}
-
-# What the client has seen: a recovery says it in Grip-Last, a browser in Last-Event-ID.
-sub after_of_request {
-    if (req.url ~ "[?&]recover(=[^&]*)?(&|$)") {
-        set req.http.X-Recover = "yes";
-    }
-    if (req.url ~ "[?&]recover" && req.url ~ "[?&]tip=[0-9]+(&|$)") {
-        set req.http.X-Tip = regsub(req.url, "^.*[?&]tip=([0-9]+).*$", "\1");
-    }
-    if (req.http.Grip-Last
-        && regsub(req.http.Grip-Last, "^.*last-id=([0-9]+).*$", "\1") != req.http.X-Tip) {
-        set req.http.X-After = regsub(req.http.Grip-Last, "^.*last-id=([0-9]+).*$", "\1");
-    } elsif (req.http.Last-Event-ID && req.http.X-Hold) {
-        set req.http.X-After = req.http.Last-Event-ID;
-    } elsif (req.url ~ "[?&]after=[^&]") {
-        set req.http.X-After = regsub(req.url, "^.*?[?&]after=([^&]*).*$", "\1");
-    }
-    if (req.http.X-After == "") {
-        unset req.http.X-After;
-    } elsif (req.http.X-After && req.http.X-After !~ "^[0-9]{1,18}$") {
-        set req.http.X-After = "invalid";
-    }
-}
-
-sub canonical_value_url {
-    set req.url = req.http.X-Path;
-    if (req.http.X-As != "json") {
-        set req.url = req.url + "?as=" + req.http.X-As;
-    }
-    call add_after;
-    if (req.http.X-Wait) {
-        set req.url = req.url + "&wait=" + req.http.X-Wait;
-    }
-    # The first parameter follows a question mark, whichever it is.
-    set req.url = regsub(req.url, "^([^?&]+)&", "\1?");
-}
-
-sub add_after {
-    # Where to look when the origin is away: the same representation from its beginning.
-    set req.http.X-Plain-Url = req.url;
-    if (req.http.X-Recover) {
-        set req.url = req.url + "&recover";
-    }
-    if (req.http.X-After) {
-        set req.url = req.url + "&after=" + req.http.X-After;
-    }
-    set req.url = regsub(req.url, "^([^?&]+)&", "\1?");
 }

@@ -30,25 +30,24 @@ sub stale_or_restart {
     return (restart);
 }
 
-# No copy. A viewer who has seen something still can be held: by the copy of the plain
-# representation if that is newer, else by a hold without content.
+# No copy. A viewer who has seen something can still be held, without content; one whose id says
+# nothing gets what everybody gets.
 sub fall_back_while_sick {
-    if (req.method != "GET" && req.method != "HEAD") {
+    if (!req.http.X-After || (req.method != "GET" && req.method != "HEAD")) {
         return;
     }
     call look_for_sickness;
     if (var.get_string("sick") != "yes" && !req.http.X-Stale-Ok) {
         return;
     }
-    if (req.http.X-Fallback) {
-        if (req.http.X-Hold && req.http.Grip-Sig && req.http.X-After != "invalid") {
-            return (synth(200, "hold"));
+    if (req.http.X-After == "invalid") {
+        if (req.url != req.http.X-Plain-Url) {
+            set req.http.X-Stale-Ok = "yes";
+            set req.url = req.http.X-Plain-Url;
+            return (restart);
         }
-    } elsif (req.http.X-After && req.http.X-Plain-Url) {
-        set req.http.X-Fallback = "yes";
-        set req.http.X-Stale-Ok = "yes";
-        set req.url = req.http.X-Plain-Url;
-        return (restart);
+    } elsif (req.http.X-Hold && req.http.Grip-Sig) {
+        return (synth(200, "hold"));
     }
 }
 
@@ -78,6 +77,7 @@ sub handle_failure {
 }
 
 sub handle_unreachable {
+    call try_another_origin;
     # With no healthy origin left the probe has said so already, and ends it when it is over. An
     # update may have been tried without its consent: that must not outlive it.
     if (std.healthy(bereq.backend) && (bereq.method == "GET" || bereq.method == "HEAD")
@@ -93,9 +93,18 @@ sub handle_unreachable {
     set beresp.uncacheable = true;
 }
 
+# Which of several origins died the probe finds out in a second or two; until then a refused
+# connection sends the question to the next. Not after a wait: an old copy at once is better.
+sub try_another_origin {
+    if (bereq.retries < 2 && (bereq.method == "GET" || bereq.method == "HEAD")
+        && std.time2real(now, 0.0) - var.get_real("began") < 0.5 && std.healthy(bereq.backend)) {
+        return (retry);
+    }
+}
+
 # The fetch failed, but an older copy may do: of this very URL, or of the plain representation.
 sub restart_with_stale {
-    if (resp.status >= 500 && !req.http.X-Stale-Ok && req.http.X-After && req.restarts < 3
+    if (resp.status >= 500 && !req.http.X-Stale-Ok && req.http.X-After && req.restarts < 7
         && (req.method == "GET" || req.method == "HEAD")) {
         set req.http.X-Stale-Ok = "yes";
         set req.grace = 365d;
@@ -104,7 +113,7 @@ sub restart_with_stale {
 }
 
 sub restart_after_abandon {
-    if (resp.status == 503 && req.http.X-Has-Stale && !req.http.X-Stale-Ok && req.restarts < 4) {
+    if (resp.status == 503 && req.http.X-Has-Stale && !req.http.X-Stale-Ok && req.restarts < 7) {
         set req.http.X-Stale-Ok = "yes";
         set req.grace = 365d;
         return (restart);

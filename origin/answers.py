@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from holdfast.formats import surrogate_key
+from holdfast.snapshots import Snapshot
 
 MAX_AGE_S = 300
 STALE_IF_ERROR_S = 86_400
@@ -12,8 +13,14 @@ BRIEF_S = 1  # for what random parameters could ask for
 
 
 def cacheable(answer: Response, key: str, *, max_age: int = MAX_AGE_S) -> Response:
-    """Let the edge keep `answer` under the surrogate key `key`; browsers always ask again."""
-    answer.headers["Surrogate-Control"] = f"max-age={max_age}, stale-if-error={STALE_IF_ERROR_S}"
+    """Let the edge keep `answer` under the surrogate key `key`; browsers always ask again.
+
+    What it keeps only briefly it doesn't keep for when the origin is away.
+    """
+    keep = f"max-age={max_age}"
+    if max_age > BRIEF_S:
+        keep += f", stale-if-error={STALE_IF_ERROR_S}"
+    answer.headers["Surrogate-Control"] = keep
     answer.headers["Surrogate-Key"] = key
     answer.headers["Cache-Control"] = "no-cache"
     return answer
@@ -24,6 +31,12 @@ def of_value(answer: Response, name: str, *, max_age: int = MAX_AGE_S) -> Respon
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.vary.add("Accept")
     return cacheable(answer, surrogate_key(name), max_age=max_age)
+
+
+def of_snapshot(answer: Response, snapshot: Snapshot, *, max_age: int = MAX_AGE_S) -> Response:
+    """A cacheable answer that shows a value at one version; the edge compares ids with that."""
+    answer.headers["Holdfast-Version"] = str(snapshot.version)
+    return of_value(answer, snapshot.name, max_age=max_age)
 
 
 def streaming(body: bytes, mimetype: str) -> Response:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from holdfast.formats import TEXT_CHANNEL, TEXT_COMMENT, text_release
 from holdfast.snapshots import Snapshot
-from origin.answers import BRIEF_S, MAX_AGE_S, of_value, streaming, wants_hold
+from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, streaming, wants_hold
 from origin.grip import hold
 from origin.parts import parts
 from origin.value_routes import After, snapshot_of, view_of
@@ -23,9 +23,9 @@ def get_stream() -> Response:
     if snapshot is None:  # the default value is an exact one, so it always exists
         snapshot = Snapshot.unreleased(rules.name, rules.reduce)
     seen = After.of_request().seen(snapshot)
-    answer = of_value(
+    answer = of_snapshot(
         streaming(TEXT_COMMENT if seen else text_release(snapshot), "text/plain"),
-        rules.name,
+        snapshot,
         max_age=BRIEF_S if seen else MAX_AGE_S,
     )
     if parts().signatures.signed() and wants_hold():

@@ -15,7 +15,7 @@ from holdfast.snapshots import Snapshot
 from holdfast.state import View
 from holdfast.updates import parse_body
 from holdfast.values import HOME_TOPIC, Rules
-from origin.answers import BRIEF_S, MAX_AGE_S, of_value, streaming, wants_hold
+from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, of_value, streaming, wants_hold
 from origin.grip import hold
 from origin.parts import parts
 from origin.problems import problem
@@ -28,37 +28,38 @@ SSE_KEEP_ALIVE = ":\\n\\n"
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """What the client says it has seen. version: None = nothing; readable: it made sense."""
+    """What the client says it has seen. version: None = nothing; fault: why it leads nowhere."""
 
     version: int | None = None
-    readable: bool = True
+    fault: str | None = None
 
     @classmethod
     def of_request(cls, *, stream: bool = True) -> After:
         """`?after=`, or the Last-Event-ID of a client that reaches the origin without the edge.
 
         stream: False for a snapshot. A header that is not in its cache key must not change it.
+        `unknown` is what the edge makes of an id that is newer than its copy (fastly/after.vcl).
         """
         text = request.args.get("after")
         if not text and stream:
             text = request.headers.get("Last-Event-ID")
         if not text:
             return cls()
+        if text == "unknown":
+            return cls(fault="unknown id")
         if text.isascii() and text.isdigit() and len(text) <= 18:
             return cls(int(text))
-        return cls(readable=False)
+        return cls(fault="unreadable id")
 
     def reset_reason(self, snapshot: Snapshot) -> str | None:
         """Why what the client has seen doesn't lead to `snapshot`; None when it does."""
-        if not self.readable:
-            return "unreadable id"
         if self.version is not None and self.version > snapshot.version:
             return "unknown id"
-        return None
+        return self.fault
 
     def seen(self, snapshot: Snapshot) -> bool:
         """Whether the client has this very version."""
-        return self.readable and self.version == snapshot.version
+        return self.version == snapshot.version
 
 
 def view_of(rules: Rules, *, history: bool = False) -> View:
@@ -83,7 +84,7 @@ def get_value(name: str) -> Response:
         return _not_found(name)
     representation = _representation()
     if representation is None:
-        return problem(400, "as is one of json, sse")
+        return problem(400, "as is one of json, sse", max_age=BRIEF_S)
     snapshot = snapshot_of(rules, view_of(rules))
     if snapshot is None:
         return _not_found(name)
@@ -134,27 +135,28 @@ def _representation() -> Representation | None:
 
 def _json(snapshot: Snapshot, after: After) -> Response:
     if after.seen(snapshot):
-        return of_value(Response(status=204), snapshot.name, max_age=BRIEF_S)
-    answer = of_value(Response(snapshot.encode(), mimetype="application/json"), snapshot.name)
+        return of_snapshot(Response(status=204), snapshot, max_age=BRIEF_S)
+    answer = of_snapshot(Response(snapshot.encode(), mimetype="application/json"), snapshot)
     answer.set_etag(f"{snapshot.version}-json")
     return answer
 
 
 def _sse(snapshot: Snapshot, after: After) -> Response:
-    name, max_age = snapshot.name, MAX_AGE_S
+    max_age = MAX_AGE_S
     reason = after.reset_reason(snapshot)
     if reason is not None:
         body = sse_reset(reason) + sse_release(snapshot)
+        max_age = BRIEF_S
     elif after.seen(snapshot):
         # A comment all the same: proxies and clients wait for a first byte.
         body, max_age = SSE_COMMENT, BRIEF_S
     else:
         body = sse_release(snapshot)
-    answer = of_value(streaming(body, "text/event-stream"), name, max_age=max_age)
+    answer = of_snapshot(streaming(body, "text/event-stream"), snapshot, max_age=max_age)
     # Asked for on every request, so that a false signature never gets a stream.
     if parts().signatures.signed() and wants_hold():
-        link = f"/values/{name}?recover&as=sse"
-        hold(answer, value_channel(name), snapshot.version, link, SSE_KEEP_ALIVE)
+        link = f"/values/{snapshot.name}?recover&as=sse"
+        hold(answer, value_channel(snapshot.name), snapshot.version, link, SSE_KEEP_ALIVE)
     return answer
 
 

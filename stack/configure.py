@@ -47,9 +47,13 @@ def write(
     ports: Mapping[str, int],
     sizes: Sizes,
     keys: Mapping[str, str],
+    post_rate: int,
     say: Callable[[str], None],
 ) -> None:
-    """Configuration of Kafka, Redis, Varnish, Pushpin and nginx; formats Kafka's storage once."""
+    """Configuration of Kafka, Redis, Varnish, Pushpin and nginx; formats Kafka's storage once.
+
+    post_rate: updates per second that nginx takes from one address.
+    """
     nofile = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if nofile == resource.RLIM_INFINITY:
         nofile = 1_000_000
@@ -100,6 +104,8 @@ def write(
         folder=folder / "nginx",
         port=ports["nginx"],
         nofile=nofile,
+        post_rate=post_rate,
+        post_burst=2 * post_rate,
         user="user root;" if os.geteuid() == 0 else "",
         pushpins="\n".join(f"        server {address} max_fails=0;" for address in pushpins),
         varnishes="\n".join(f"        server {address};" for address in varnishes),

@@ -11,6 +11,8 @@ from stack import probes
 
 REPO = Path(__file__).resolve().parent.parent
 LIBS = REPO / "stack" / "kafka" / "libs"
+# Updates per second that nginx takes from one address; twice as many at once.
+POST_RATE = 1000
 # The edge finds an origin sick with the second bad probe, s (fastly/default.vcl).
 DRAIN_S = 2.5
 
@@ -167,6 +169,9 @@ def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> 
                     "workspace_client=256k",
                     "-p",
                     "workspace_backend=256k",
+                    # A stale copy, a purge meanwhile, a returning viewer: a restart for each.
+                    "-p",
+                    "max_restarts=8",
                 ),
                 {"http": ports[name]},
                 _tcp(ports[name]),

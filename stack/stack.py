@@ -23,7 +23,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from holdfast import values as values_toml
 from holdfast.errors import HoldfastError
 from stack import configure, orphans, ports, probes
-from stack.layout import REPO, Part, Sizes, environment, parts, port_names, simulation
+from stack.layout import POST_RATE, REPO, Part, Sizes, environment, parts, port_names, simulation
 
 READY_TIMEOUT_S = 90.0
 
@@ -59,6 +59,7 @@ class Stack:
         sizes: Sizes | None = None,
         values: Path | None = None,
         simulate: bool = False,
+        post_rate: int = POST_RATE,
         say: Callable[[str], None] = _nothing,
     ) -> None:
         self.dir = folder.resolve()
@@ -67,6 +68,7 @@ class Stack:
         self._sizes = sizes or Sizes()
         self._values = (values or REPO / "values.toml").resolve()
         self._simulate = simulate
+        self._post_rate = post_rate
         self._say = say
         self._ports: dict[str, int] = {}
         self._parts: list[Part] = []
@@ -100,7 +102,7 @@ class Stack:
                 "pushpin-1": (self._pushpin_port, "--pushpin-port"),
             },
         )
-        configure.write(self.dir, self._ports, self._sizes, keys, self._say)
+        configure.write(self.dir, self._ports, self._sizes, keys, self._post_rate, self._say)
         self._parts = parts(self.dir, self._ports, self._sizes, sys.executable)
         if self._simulate:
             self._parts.append(simulation(self._ports["nginx"], sys.executable))

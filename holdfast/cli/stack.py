@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast.errors import HoldfastError
-from stack.layout import Sizes
+from stack.layout import POST_RATE, Sizes
 from stack.stack import Stack
 
 dir_option = click.option(
@@ -52,6 +52,13 @@ def open_stack(folder: str) -> Stack:
 @click.option("--varnishes", default=1, show_default=True, type=_COUNT)
 @click.option("--pushpins", default=1, show_default=True, type=_COUNT)
 @click.option("--values", type=click.Path(exists=True, dir_okay=False), help="Another values.toml.")
+@click.option(
+    "--post-rate",
+    default=POST_RATE,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="Updates per second that nginx takes from one address; more get 429.",
+)
 @click.option("--simulate", "simulated", is_flag=True, help="Add some posters and viewers.")
 def up(
     port: int,
@@ -64,6 +71,7 @@ def up(
     varnishes: int,
     pushpins: int,
     values: str | None,
+    post_rate: int,
     simulated: bool,
 ) -> None:
     """Start every part on loopback and show the page's address."""
@@ -75,6 +83,7 @@ def up(
         sizes=Sizes(origins, publishers, varnishes, pushpins),
         values=Path(values) if values else None,
         simulate=simulated,
+        post_rate=post_rate,
         say=console.print,
     )
     ending = threading.Event()

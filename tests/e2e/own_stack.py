@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stack.layout import Sizes
 from stack.stack import Stack
@@ -14,10 +15,10 @@ from tests.conftest import VALUES
 
 
 @contextmanager
-def own_stack(sizes: Sizes | None = None) -> Iterator[Stack]:
+def own_stack(sizes: Sizes | None = None, **options: Any) -> Iterator[Stack]:
     """Ready when it is given; ended, and its folder gone, afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="holdfast-"))
-    stack = Stack(folder, port=0, pushpin_port=0, sizes=sizes, values=VALUES)
+    stack = Stack(folder, port=0, pushpin_port=0, sizes=sizes, values=VALUES, **options)
     try:
         stack.start()
         stack.wait_ready()

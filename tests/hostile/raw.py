@@ -23,19 +23,25 @@ def connect(url: str) -> socket.socket:
     return socket.create_connection((parts.hostname, parts.port), TIMEOUT_S)
 
 
-def exchange(url: str, sent: bytes, *, end: bool = False) -> bytes:
+def exchange(url: str, sent: bytes, *, end: bool = False, most_s: float | None = None) -> bytes:
     """Everything that comes back until the other side closes; it must, within TIMEOUT_S.
 
     end: say that nothing more will be sent, to a server that waits for the rest of a body.
+    most_s: hang up after so many seconds without a byte, where the other side may wait for ever.
     """
     received = b""
     with connect(url) as peer:
         try:
+            if most_s is not None:
+                peer.settimeout(most_s)
             peer.sendall(sent)
             if end:
                 peer.shutdown(socket.SHUT_WR)
             while part := peer.recv(65_536):
                 received += part
+        except TimeoutError:
+            if most_s is None:
+                raise
         except ConnectionError:  # refused while we still sent: what came before counts
             pass
     return received

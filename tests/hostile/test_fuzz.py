@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.viewers import answers, post, snapshot, until
+from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 from tests.hostile.raw import conversation, exchange
 
 NAME = "sum.fuzz"
@@ -73,24 +73,24 @@ def _request(
     return head + b"Connection: close\r\n" + headers + b"\r\n"
 
 
-# Nonsense that no part answers as the contract has it: a 4xx (or 501, 505), and a problem.
-UNSAID = {
-    # nginx answers in HTML.
+# Nonsense that names the client's fault: a 4xx (or 501, 505), and a problem.
+NONSENSE = {
     "unknown coding": _request(b"/", b"Transfer-Encoding: x\r\n", method=b"POST"),
     "HTTP/2.0": _request(b"/", version=b"2.0"),
-    # The edge answers without a body.
+    "byte that is not ASCII": _request(b"/values/counter\xff"),
+    "as in no language": _request(b"/values/counter?as=\xff"),
+    "host": _request(b"/").replace(b"Host: a", b"Host: a b"),
+}
+# Nonsense that the part which meets it can't answer so: the edge without a body; Pushpin by a 500
+# or a 502 in plain text, or by hanging up, and then nginx says 503. docs/contract.md says so.
+REFUSED = {
     "70 headers": _request(b"/", b"".join(b"X-%d: 1\r\n" % number for number in range(70))),
     "control character": _request(b"/", b"X-A: a\x01b\r\n"),
-    "range beyond the end": _request(b"/values/counter", b"Range: bytes=99999-\r\n"),
-    # gunicorn answers in HTML.
-    "byte that is not ASCII": _request(b"/values/counter\xff"),
-    # Pushpin closes without an answer: nginx says 503, try again.
     "70 headers, stream": _request(STREAM, b"".join(b"X-%d: 1\r\n" % n for n in range(70))),
     "9 kB of headers, stream": _request(STREAM, b"X-A: " + b"a" * 9_000 + b"\r\n"),
     "control character, stream": _request(STREAM, b"X-A: a\x01b\r\n"),
     "byte that is not ASCII, stream": _request(STREAM + b"&a=\xff"),
     "angle bracket, stream": _request(STREAM + b"&a=>"),
-    # Pushpin answers by a 500 and a 502 in plain text.
     "percent sign, stream": _request(STREAM + b"&a=%zz"),
     "body of a HEAD, stream": _request(STREAM, b"Content-Length: 1\r\n", method=b"HEAD") + b"a",
 }
@@ -158,24 +158,42 @@ def test_any_bytes_are_answered_or_refused_and_change_nothing(stack):
         )
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="answered by a part that knows no problem+json"
-)
-@pytest.mark.parametrize("nonsense", UNSAID)
+@pytest.mark.parametrize("nonsense", NONSENSE)
 def test_nonsense_is_answered_by_a_problem_that_names_the_clients_fault(stack, nonsense):
-    received = exchange(stack.url, UNSAID[nonsense])
+    received = exchange(stack.url, NONSENSE[nonsense])
     head = received.partition(b"\r\n\r\n")[0].lower()
     assert head.split()[1] in (b"501", b"505") or head.split()[1].startswith(b"4")
     assert b"content-type: application/problem+json" in head
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="nginx hands on any Host, and Pushpin makes a URL of it",
-)
-@pytest.mark.parametrize("host", [b"a?", b"a#", b"a;b", b"a,b", b"[::1"])
+@pytest.mark.parametrize("nonsense", REFUSED)
+def test_other_nonsense_is_refused_and_nobody_else_notices(stack, nonsense):
+    with Viewer(stack.url, STREAM.decode()) as witness:
+        witness.wait_connected()
+        status = exchange(stack.url, REFUSED[nonsense]).split(None, 2)[1]
+        assert status in (b"400", b"500", b"502", b"503")
+        assert answers(f"{stack.url}/values/counter")
+        assert not witness.failures
+
+
+def test_a_range_is_ignored(stack):
+    """Values are small, and the edge's 416 would be no problem."""
+    (whole,) = conversation(stack.url, _request(b"/values/counter"))
+    for part in (b"0-3", b"99999-", b"-1"):
+        sent = _request(b"/values/counter", b"Range: bytes=" + part + b"\r\n")
+        (found,) = conversation(stack.url, sent)
+        assert (found.status, found.body) == (200, whole.body)
+
+
+@pytest.mark.parametrize("host", [b"a?", b"a#", b"a;b", b"a,b", b"[::1", b"a/..", b"a@b", b"a%00"])
 def test_a_host_does_not_change_the_path_of_a_stream(stack, host):
     request = _request(b"/values/nobody?as=sse").replace(b"Host: a", b"Host: " + host)
     (answer,) = conversation(stack.url, request)
-    assert answer.status == 400 or b"no value is called nobody" in answer.body
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("host", [b"a", b"a.example:80", b"127.0.0.1", b"[::1]:8080", b"a_b-c"])
+def test_a_good_host_is_taken(stack, host):
+    request = _request(b"/values/nobody?as=sse").replace(b"Host: a", b"Host: " + host)
+    (answer,) = conversation(stack.url, request)
+    assert answer.status == 404

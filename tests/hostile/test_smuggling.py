@@ -206,7 +206,7 @@ def test_a_body_under_a_stream_does_not_reach_the_next_client(stack, method):
     assert _updates(stack) == before
 
 
-# Pushpin 1.36 goes by the chunks, but hands the wrong length on (docs/known-faults.md, A1).
+# Pushpin 1.36 goes by the chunks, but hands the wrong length on: the edge waits for the rest.
 TAKEN_BY_PUSHPIN = {"CL.TE", "CL.TE, empty"}
 
 
@@ -218,25 +218,15 @@ def test_pushpin_lets_nothing_through_that_can_be_read_in_two_ways(stack, attemp
     assert _updates(stack) == before
 
 
-@pytest.fixture
-def pushpin_afterwards(stack):
-    """A Pushpin whose connections to the edge carry nobody else's answers."""
-    yield
-    stack.restart("pushpin-1")
-    until(lambda: answers(f"{stack.pushpin_url}/values/counter"), "Pushpin is back")
-
-
-@pytest.mark.xfail(
-    strict=True,
-    raises=AssertionError,
-    reason="Pushpin 1.36: reads a body by the last Content-Length, forwards it under the first",
-)
-def test_two_lengths_smuggle_nothing_through_pushpin(stack, pushpin_afterwards):
+@pytest.mark.parametrize("attempt", ["two CL", *sorted(TAKEN_BY_PUSHPIN)])
+def test_two_lengths_smuggle_nothing_through_pushpin(stack, attempt):
+    """Pushpin 1.36 reads a body by the last Content-Length and forwards it under the first. The
+    edge reads one request with a body, answers, and closes (fastly/edge.vcl).
+    """
     before = _updates(stack)
-    found = conversation(stack.pushpin_url, BAD_AT_NGINX["two CL"] + LAST)
-    # The hidden one is a request on Pushpin's connection to the edge, and who comes next on that,
-    # any client, gets its answer.
-    assert not any(b"sum.smuggled" in answer.body for answer in found)
+    sent = {**BAD_FRAMES, **BAD_AT_NGINX}[attempt] + LAST
+    received = exchange(stack.pushpin_url, sent, most_s=2.0)
+    assert b"sum.smuggled" not in received
     assert _updates(stack) <= before + 1
 
 
@@ -283,6 +273,4 @@ def test_after_all_that_no_hidden_update_counted(stack):
     # A value of its own partition and order: behind this one nothing of the above can come.
     assert post(stack.url, "sum.smuggled", {"add": 1}).status_code == 202
     until(lambda: answers(f"{stack.url}/values/sum.smuggled"), "a first release")
-    hidden = (snapshot(stack.url, "sum.smuggled")["value"] - 1) // 424_242
-    # The one that is known to get through Pushpin, if that test ran.
-    assert hidden in (0, 1)
+    assert snapshot(stack.url, "sum.smuggled")["value"] == 1
