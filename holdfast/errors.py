@@ -4,7 +4,8 @@ HoldfastError
 ├── ConfigError      the environment or values.toml is wrong; starting again won't help
 ├── UpdateError      an update that can't be applied; `status` says how HTTP answers it
 ├── LogStartError    the Kafka log starts above 0 and Redis holds no state to go with it
-└── UnavailableError Redis or Kafka can't be asked now; retry
+└── UnavailableError Redis can't be asked now, or not be trusted yet; retry
+    └── KafkaUnavailableError  the same of Kafka
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class LogStartError(HoldfastError):
 
 class UnavailableError(HoldfastError):
     """A part that is needed can't be asked now. Back off and ask again."""
+
+
+class KafkaUnavailableError(UnavailableError):
+    """Kafka can't be asked now, or gives no verdict. Back off and ask again."""

@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from holdfast.errors import UnavailableError
+from holdfast.errors import KafkaUnavailableError
 from holdfast.state import Partition
 
 TIMEOUT_S = 5.0
@@ -33,7 +33,7 @@ class Log:
 
 
 class Logs:
-    """Asks Kafka. Raises UnavailableError when it doesn't answer or doesn't know the topic."""
+    """Asks Kafka. Raises KafkaUnavailableError when it doesn't answer or doesn't know the topic."""
 
     def __init__(self, brokers: str) -> None:
         self._admin = AdminClient({"bootstrap.servers": brokers})
@@ -57,9 +57,9 @@ class Logs:
                 for part, asked in wanted.items()
             }
         except KafkaException as error:
-            raise UnavailableError(f"Kafka: {error.args[0].str()}") from error
+            raise KafkaUnavailableError(error.args[0].str()) from error
         except TimeoutError as error:
-            raise UnavailableError("Kafka does not answer") from error
+            raise KafkaUnavailableError("no answer") from error
 
     def ask_ids(self, topics: Iterable[str]) -> dict[str, Future[Any]]:
         """Ask for the topics' ids without waiting; each result's `topic_id` is one."""

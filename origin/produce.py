@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from holdfast.errors import UnavailableError
+from holdfast.errors import KafkaUnavailableError
 from holdfast.idempotency import KAFKA_HEADER
 from holdfast.values import HOME_TOPIC
 
@@ -29,14 +29,14 @@ class UpdateProducer:
     def send(self, name: str, update: bytes, key: bytes | None = None) -> tuple[int, int]:
         """Append an update of `name`; its partition and offset, once Kafka has acknowledged.
 
-        Raises UnavailableError when Kafka did not acknowledge in time. The update may have been
-        written all the same: only a retry with the same idempotency `key` counts once.
+        Raises KafkaUnavailableError when Kafka did not acknowledge in time. The update may have
+        been written all the same: only a retry with the same idempotency `key` counts once.
         """
         acknowledged: Future[tuple[int, int]] = Future()
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
             if error is not None:
-                acknowledged.set_exception(UnavailableError(f"Kafka: {error}"))
+                acknowledged.set_exception(KafkaUnavailableError(f"Kafka: {error}"))
             else:
                 place: Any = (message.partition(), message.offset())
                 acknowledged.set_result(place)
@@ -50,12 +50,12 @@ class UpdateProducer:
                 on_delivery=on_delivery,
             )
         except (BufferError, KafkaException) as error:
-            raise UnavailableError(f"Kafka takes no more updates now: {error}") from error
+            raise KafkaUnavailableError(f"Kafka takes no more updates now: {error}") from error
         # librdkafka gives every message its verdict within message.timeout.ms.
         try:
             return acknowledged.result(timeout=2 * ACK_TIMEOUT_MS / 1000)
         except TimeoutError as error:
-            raise UnavailableError("Kafka gave no verdict in time") from error
+            raise KafkaUnavailableError("Kafka gave no verdict in time") from error
 
     def _connected(self) -> Producer:
         with self._lock:

@@ -20,10 +20,6 @@ from publisher.push import Publication, PushNode
 
 log = logging.getLogger(__name__)
 
-# How long a node that works so far may hold up the next step. After its first failure it is
-# owed what it missed and nobody waits for it.
-PATIENCE_S = 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -134,7 +130,14 @@ class Announcer(threading.Thread):
                 log.warning("could not note %d announced values: %s", len(versions), error)
 
     def _await(self, nodes: Sequence[Node[Any]], attempts: Sequence[Future[bool]]) -> None:
-        self._wait(
-            [attempt for node, attempt in zip(nodes, attempts, strict=True) if not node.failing],
-            PATIENCE_S,
-        )
+        """Until the nodes have taken it, those aside that fail or keep everybody waiting."""
+        prompt = [
+            (node, attempt)
+            for node, attempt in zip(nodes, attempts, strict=True)
+            if not node.failing and not node.late
+        ]
+        longest_s = max((node.patience.seconds for node, _ in prompt), default=0.0)
+        self._wait([attempt for _, attempt in prompt], longest_s)
+        for node, attempt in prompt:
+            if not attempt.done():
+                node.late = True

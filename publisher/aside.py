@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from holdfast.errors import UnavailableError
+from holdfast.errors import KafkaUnavailableError
 from holdfast.state import Partition
 from publisher.fold import Rejected
 from publisher.kafka import rejected_topic
@@ -33,7 +33,7 @@ class _Copy(NamedTuple):
 def set_aside(producer: Producer, partition: Partition, rejected: Sequence[Rejected]) -> None:
     """Copy malformed records; returns once Kafka has acknowledged every copy.
 
-    Raises UnavailableError when it does not: some copies may be there, and come again.
+    Raises KafkaUnavailableError when it does not: some copies may be there, and come again.
     """
     copies = []
     for record, reason in rejected:
@@ -51,7 +51,7 @@ def set_aside(producer: Producer, partition: Partition, rejected: Sequence[Rejec
     # the limit is for what was sent, compressed or not. The original stays where it is.
     too_large = _send(producer, topic, copies)
     if too_large and _send(producer, topic, [copy.without_value() for copy in too_large]):
-        raise UnavailableError("Kafka refuses even small copies of rejected records")
+        raise KafkaUnavailableError("even small copies of rejected records are refused")
 
 
 def _send(producer: Producer, topic: str, copies: Sequence[_Copy]) -> list[_Copy]:
@@ -82,5 +82,5 @@ def _send(producer: Producer, topic: str, copies: Sequence[_Copy]) -> list[_Copy
     left = producer.flush(ACK_TIMEOUT_S)
     if left or failures:
         why = failures[0] if failures else "no answer"
-        raise UnavailableError(f"Kafka does not take the copies of rejected records: {why}")
+        raise KafkaUnavailableError(f"it does not take the copies of rejected records: {why}")
     return too_large

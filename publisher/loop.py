@@ -13,7 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from holdfast.config import Settings
-from holdfast.errors import LogStartError, UnavailableError
+from holdfast.errors import KafkaUnavailableError, LogStartError, UnavailableError
 from holdfast.idempotency import KAFKA_HEADER
 from holdfast.log_start import start_offset
 from holdfast.logs import Log, Logs
@@ -97,15 +97,15 @@ class Publisher:
             try:
                 self.step()
                 self._backoff_s = 0.0
+            except (KafkaUnavailableError, KafkaException) as error:
+                metrics.KAFKA_ERRORS.inc()
+                log.warning("Kafka: %s; trying again", error)
+                stopping.wait(0.5)
             except UnavailableError as error:
                 metrics.REDIS_ERRORS.inc()
                 self._backoff_s = min(1.0, 0.05 + 2 * self._backoff_s)
                 log.warning("%s; trying again", error)
                 stopping.wait(random.uniform(0.5, 1.0) * self._backoff_s)  # noqa: S311
-            except KafkaException as error:
-                metrics.KAFKA_ERRORS.inc()
-                log.warning("Kafka: %s; trying again", error)
-                stopping.wait(0.5)
 
     def subscribe(self) -> None:
         """Join the group; it assigns partitions within a later step."""
@@ -130,6 +130,10 @@ class Publisher:
             raise
 
     def _turn(self) -> None:
+        if not self._reading:
+            # Redis may be away for long: the group puts out who does not poll for five minutes
+            # (max.poll.interval.ms). What comes is read again, from where Redis says.
+            self._consumer.poll(0)
         self._start_reading()
         batches, ends = self._read()
         for partition, records in batches.items():

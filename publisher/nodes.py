@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 import requests
 
 from publisher import metrics
+from publisher.patience import Patience
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,11 @@ class _Job(Generic[Work]):
 
 
 class Node(threading.Thread, Generic[Work]):
-    """Sends work to one node, in order. Subclasses say how, and what a failure leaves owed."""
+    """Sends work to one node, in order. Subclasses say how, and what a failure leaves owed.
+
+    failing: it is owed something. late: somebody waited for it in vain, and it has not taken
+    anything since. Nobody waits for a node that is either.
+    """
 
     kind = "node"
 
@@ -47,6 +52,8 @@ class Node(threading.Thread, Generic[Work]):
         self.session = requests.Session()
         self.session.trust_env = False
         self.failing = False
+        self.late = False
+        self.patience = Patience()
         self._jobs: queue.Queue[_Job[Work] | None] = queue.Queue()
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
@@ -112,7 +119,7 @@ class Node(threading.Thread, Generic[Work]):
         return max(0.0, self._retry_at - self._clock()) if self.failing else None
 
     def _try_send(self, work: Work) -> bool:
-        started = time.monotonic()
+        started = self._clock()
         try:
             self.send(work)
         except requests.RequestException as error:
@@ -120,7 +127,10 @@ class Node(threading.Thread, Generic[Work]):
             self._failed(error)
             return False
         finally:
-            metrics.NODE_SECONDS.labels(self.url).observe(time.monotonic() - started)
+            took_s = self._clock() - started
+            metrics.NODE_SECONDS.labels(self.url).observe(took_s)
+        self.patience.note(took_s)
+        self.late = False
         self.count("ok")
         return True
 
@@ -131,7 +141,7 @@ class Node(threading.Thread, Generic[Work]):
             self._failed(error)
             return
         log.info("%s is back and has got what it was owed", self.name)
-        self.failing = False
+        self.failing = self.late = False
         self._retry_s = RETRY_FIRST_S
         metrics.NODE_OWED.labels(self.url).set(0)
 

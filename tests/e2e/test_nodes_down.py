@@ -16,7 +16,7 @@ from statistics import median
 import pytest
 import redis
 
-from publisher.announce import PATIENCE_S
+from publisher.patience import LEAST_S
 from stack.layout import Sizes
 from tests.e2e.metrics import metric
 from tests.e2e.own_stack import own_stack
@@ -118,7 +118,7 @@ def test_sick_nodes_slow_nobody_else_down_and_get_what_they_missed(stack, sick):
         failed = _purges(stack, edge, "failed")
 
         with sick(stack):
-            noticing = [_seconds(stack, viewer)]
+            noticing = [_seconds(stack, viewer) for _ in range(5)]
             while _owed(stack, edge) + _owed(stack, control) < 2:
                 noticing.append(_seconds(stack, viewer))
             known = []
@@ -127,10 +127,10 @@ def test_sick_nodes_slow_nobody_else_down_and_get_what_they_missed(stack, sick):
         print(f"undisturbed: {undisturbed * 1e3:.0f} ms; until both are known to be sick: ", end="")
         print(*(f"{seconds * 1e3:.0f}" for seconds in noticing), end="; then ")
         print(f"{median(known) * 1e3:.0f}, at most {max(known) * 1e3:.0f}, {len(known)} times")
-        # A node that falls silent costs patience until it is known to be sick, and nothing later.
-        assert max(noticing) < undisturbed + 2 * PATIENCE_S + 0.5
+        # A node that falls silent costs a release or two its patience, and nothing later.
+        assert median(noticing) < undisturbed + SLOWER_S
+        assert max(noticing) < undisturbed + 2 * LEAST_S + SLOWER_S
         assert median(known) < undisturbed + SLOWER_S
-        assert max(known) < 0.9 * PATIENCE_S
 
         until(lambda: _owed(stack, edge) + _owed(stack, control) == 0, "debts paid", 30)
         value = viewer.values[-1]

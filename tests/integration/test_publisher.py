@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from holdfast.config import Settings
+from holdfast.errors import UnavailableError
 from holdfast.state import Partition
 from holdfast.values import parse
 from publisher import metrics
@@ -171,6 +172,28 @@ def test_a_value_is_released_although_redis_went_away_right_after_its_batch(clie
     bench.state.fault = ("advance", 1)
     bench.step()
     assert bench.failures == 1
+    bench.settle(PARTITION)
+    assert released(bench) == [("counter", b"1")]
+
+
+def test_the_group_hears_of_a_publisher_whose_redis_is_away_and_it_loses_nothing(
+    log, bench, monkeypatch
+):
+    """Or it would be put out after max.poll.interval.ms, and the next one likewise."""
+    bench.steps(3)
+
+    def away(partition: Partition) -> None:
+        raise UnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.state, "known", away)
+        bench.state.fault = ("advance", 0)
+        add(log)
+        bench.step()
+        polls = len(bench.consumer.pauses)
+        bench.steps(5)
+        assert len(bench.consumer.pauses) == polls + 5
+        assert bench.failures == 6
     bench.settle(PARTITION)
     assert released(bench) == [("counter", b"1")]
 
