@@ -3,14 +3,11 @@
 # everybody else, and only who turns out to have the newest version, or one that is newer still, is
 # asked for apart. That makes two more keys per version, however many clients come back.
 
-# A recovery says it in Grip-Last, a browser in Last-Event-ID.
+# A recovery says it in Grip-Last, once for each channel; a browser in Last-Event-ID.
 sub after_of_request {
-    if (req.url ~ "[?&]recover" && req.url ~ "[?&]tip=[0-9]+(&|$)") {
-        set req.http.X-Tip = regsub(req.url, "^.*[?&]tip=([0-9]+).*$", "\1");
-    }
-    if (req.http.Grip-Last
-        && regsub(req.http.Grip-Last, "^.*last-id=([0-9]+).*$", "\1") != req.http.X-Tip) {
-        set req.http.X-After = regsub(req.http.Grip-Last, "^.*last-id=([0-9]+).*$", "\1");
+    std.collect(req.http.Grip-Last);
+    if (req.http.Grip-Last) {
+        call after_of_recovery;
     } elsif (req.http.Last-Event-ID && req.http.X-Hold) {
         set req.http.X-After = req.http.Last-Event-ID;
     } elsif (req.url ~ "[?&]after=[^&]") {
@@ -20,6 +17,20 @@ sub after_of_request {
         unset req.http.X-After;
     } elsif (req.http.X-After && req.http.X-After !~ "^[0-9]{1,18}$") {
         set req.http.X-After = "invalid";
+    }
+}
+
+# Whoever still stands where a stale hold claimed to (holds.vcl) has seen only what that delivered.
+sub after_of_recovery {
+    if (req.http.Grip-Last ~ "(value:[^;,]*|updates);\s*last-id=[0-9]") {
+        set req.http.X-After = regsub(req.http.Grip-Last,
+            "^.*?(?:value:[^;,]*|updates);\s*last-id=([0-9]+).*$", "\1");
+    }
+    if (req.http.Grip-Last ~ "stale;\s*last-id=[0-9]+-[0-9]"
+        && (!req.http.X-After || req.http.X-After
+            == regsub(req.http.Grip-Last, "^.*stale;\s*last-id=[0-9]+-([0-9]+).*$", "\1"))) {
+        set req.http.X-After = regsub(
+            req.http.Grip-Last, "^.*stale;\s*last-id=([0-9]+)-.*$", "\1");
     }
 }
 

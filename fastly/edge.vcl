@@ -42,7 +42,6 @@ sub forget_what_clients_claim {
     unset req.http.X-After;
     unset req.http.X-As;
     unset req.http.X-Key;
-    unset req.http.X-Tip;
     unset req.http.X-Ask;
     unset req.http.X-Judged;
     unset req.http.X-Hold;

@@ -23,11 +23,14 @@ sub drop_grip {
 
 # A stale hold is behind the chain, and the recovery would find the origin down. So it claims to
 # stand where the chain is, at the version that was announced last (the "tip"), and goes on from
-# there; the link says what it has really delivered, for as long as it still stands at the tip. It
-# is on the channel `stale` as well: once the origin is back the publisher hints there, and Pushpin
-# follows the link. Where the tip isn't known the hold stays without a chain until then.
+# there. It is on the channel `stale` as well, with `<delivered>-<tip>` as its id there: once the
+# origin is back the publisher hints on it, and Pushpin recovers with both ids in Grip-Last
+# (after.vcl). Where the tip isn't known the hold stays without a chain until then.
+#
+# Not in the link: Pushpin lets all recoveries of one path with one Grip-Last share an answer,
+# whatever their queries say, and a viewer who has really seen the tip needs another one.
 sub unchain {
-    set req.http.X-After = regsub(resp.http.Grip-Channel, "^.*prev-id=([0-9]+).*$", "\1");
+    set req.http.X-After = resp.http.Holdfast-Version;
     set resp.http.Grip-Channel = regsub(resp.http.Grip-Channel, ";\s*prev-id=[0-9]+", "");
     var.set_string("keys", resp.http.Surrogate-Key);
     call stand_at_tip;
@@ -38,14 +41,12 @@ sub stand_at_tip {
     var.set_int("since", 0);
     call look_through_ring;
     if (var.get_string("tip") != "") {
-        set resp.http.Grip-Channel = resp.http.Grip-Channel + "; prev-id=" + var.get_string("tip");
-        set resp.http.Grip-Link = regsub(resp.http.Grip-Link, "^<([^>]*)>",
-            "<\1&after=" + req.http.X-After + "&tip=" + var.get_string("tip") + ">");
+        set resp.http.Grip-Channel = resp.http.Grip-Channel + "; prev-id=" + var.get_string("tip")
+            + ", stale; prev-id=" + req.http.X-After + "-" + var.get_string("tip");
     } else {
-        set resp.http.Grip-Link = regsub(resp.http.Grip-Link, "^<([^>]*)>",
-            "<\1&after=" + req.http.X-After + ">");
+        set resp.http.Grip-Channel = resp.http.Grip-Channel
+            + ", stale; prev-id=" + req.http.X-After + "-0";
     }
-    set resp.http.Grip-Channel = resp.http.Grip-Channel + ", stale";
 }
 
 # A hold without content, for a viewer who comes back while the origin is away.

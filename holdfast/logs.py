@@ -57,9 +57,9 @@ class Logs:
                 for part, asked in wanted.items()
             }
         except KafkaException as error:
-            raise KafkaUnavailableError(error.args[0].str()) from error
+            raise KafkaUnavailableError(f"Kafka: {error.args[0].str()}") from error
         except TimeoutError as error:
-            raise KafkaUnavailableError("no answer") from error
+            raise KafkaUnavailableError("Kafka does not answer") from error
 
     def ask_ids(self, topics: Iterable[str]) -> dict[str, Future[Any]]:
         """Ask for the topics' ids without waiting; each result's `topic_id` is one."""

@@ -51,7 +51,7 @@ def set_aside(producer: Producer, partition: Partition, rejected: Sequence[Rejec
     # the limit is for what was sent, compressed or not. The original stays where it is.
     too_large = _send(producer, topic, copies)
     if too_large and _send(producer, topic, [copy.without_value() for copy in too_large]):
-        raise KafkaUnavailableError("even small copies of rejected records are refused")
+        raise KafkaUnavailableError("Kafka refuses even small copies of rejected records")
 
 
 def _send(producer: Producer, topic: str, copies: Sequence[_Copy]) -> list[_Copy]:
@@ -82,5 +82,5 @@ def _send(producer: Producer, topic: str, copies: Sequence[_Copy]) -> list[_Copy
     left = producer.flush(ACK_TIMEOUT_S)
     if left or failures:
         why = failures[0] if failures else "no answer"
-        raise KafkaUnavailableError(f"it does not take the copies of rejected records: {why}")
+        raise KafkaUnavailableError(f"Kafka does not take the copies of rejected records: {why}")
     return too_large

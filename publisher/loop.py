@@ -99,7 +99,7 @@ class Publisher:
                 self._backoff_s = 0.0
             except (KafkaUnavailableError, KafkaException) as error:
                 metrics.KAFKA_ERRORS.inc()
-                log.warning("Kafka: %s; trying again", error)
+                log.warning("%s; trying again", error)
                 stopping.wait(0.5)
             except UnavailableError as error:
                 metrics.REDIS_ERRORS.inc()
