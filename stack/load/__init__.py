@@ -1,0 +1,1 @@
+"""What load tests and sweeps work with: many viewers at little cost, updates, CPU by part."""
