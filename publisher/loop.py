@@ -33,6 +33,8 @@ BATCH = 10_000  # records
 BEAT_S = 1.0
 REFUSED_RETRY_S = 5.0
 REPLAY_PAUSE_S = 0.05
+# A value whose last release still waits to be announced is looked at again this much later.
+ANNOUNCE_PAUSE_S = 0.002
 RELEASE_BATCH = 500  # values in one round trip
 # A rate that an operator raises must count at once, however long the old one made us wait.
 LONGEST_WAIT_S = 1.0
@@ -451,10 +453,12 @@ class Publisher:
             rules = self._values.rules(name)
             if owned is None or rules is None:
                 continue
-            if self.caught_up(partition):
-                due.setdefault(partition, []).append(rules)
-            else:
+            if not self.caught_up(partition):
                 self._pending.set((partition, name), now + REPLAY_PAUSE_S)
+            elif self._announcer.waits(name):
+                self._pending.set((partition, name), now + ANNOUNCE_PAUSE_S)
+            else:
+                due.setdefault(partition, []).append(rules)
         for partition, values in due.items():
             for start in range(0, len(values), RELEASE_BATCH):
                 batch = values[start : start + RELEASE_BATCH]

@@ -239,6 +239,10 @@ class Stack:
             for line in file.read_text(errors="replace").splitlines()[-count:]
         ]
 
+    def parts_of(self, kind: str) -> list[str]:
+        """Names of the copies of "origin", "publisher", "varnish" or "pushpin"."""
+        return [name for name in self._told()["parts"] if name.startswith(f"{kind}-")]
+
     def pid(self, part: str) -> int:
         """The process id of a part's leader, which is its process group's id too."""
         return next(status.pid for status in self.status() if status.name == part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli import accept_log, chaos, produce, stack
+from holdfast.cli import accept_log, chaos, produce, stack, sweep
 
 
 @click.group()
@@ -13,5 +13,11 @@ def main() -> None:
     """Live values at the CDN edge."""
 
 
-for command in (*stack.commands, produce.produce, accept_log.accept_log, chaos.chaos):
+for command in (
+    *stack.commands,
+    produce.produce,
+    accept_log.accept_log,
+    chaos.chaos,
+    sweep.sweep,
+):
     main.add_command(command)

@@ -114,6 +114,10 @@ class NotingAnnouncer:
         self.confirms: list[Publication] = []
         self.purged: list[tuple[str, int]] = []
         self.silent = False
+        self.waiting: set[str] = set()
+
+    def waits(self, name: str) -> bool:
+        return name in self.waiting
 
     def announce(self, announcements: Sequence[Announcement]) -> None:
         self.announcements.extend(announcements)
