@@ -19,6 +19,10 @@ class Ledger:
     sent: int = 0
     acknowledged: list[float] = field(default_factory=list)  # perf_counter(), in order
 
+    def begin(self) -> None:
+        """A new run; the base is not known yet."""
+        self.base, self.sent, self.acknowledged = None, 0, []
+
     def send(self) -> None:
         """An update is about to be posted."""
         self.sent += 1
@@ -42,3 +46,6 @@ class Ledger:
         # An event may overtake the answer to the post that caused it.
         known = self.acknowledged[already:count]
         return max(already, count), [max(0.0, now - at) for at in known]
+
+
+ledger = Ledger()

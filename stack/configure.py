@@ -33,6 +33,11 @@ def secret(folder: Path, name: str) -> str:
     return file.read_text()
 
 
+def pushpin_socket(folder: Path, name: str) -> Path:
+    """Where a Pushpin takes connections from nginx."""
+    return folder / name / "run" / "http"
+
+
 def check_folder(folder: Path) -> None:
     """ConfigError when Unix sockets below `folder` would have names that are too long."""
     if len(str(folder)) > LONGEST_FOLDER:
@@ -77,7 +82,6 @@ def write(
             key=keys["fastly_key"],
         )
     varnishes = [f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")]
-    pushpins = [f"127.0.0.1:{ports[name]}" for name in sizes.names("pushpin")]
     for name in sizes.names("pushpin"):
         for part in ("run", "log"):
             (folder / name / part).mkdir(parents=True, exist_ok=True)
@@ -92,6 +96,7 @@ def write(
             maxconn=min(200_000, nofile),
             sig_key=keys["grip_key"],
             http_port=ports[name],
+            socket=pushpin_socket(folder, name),
             publish_port=ports[f"{name}.publish"],
             push_port=ports[f"{name}.push"],
             sub_port=ports[f"{name}.sub"],
@@ -107,7 +112,10 @@ def write(
         post_rate=post_rate,
         post_burst=2 * post_rate,
         user="user root;" if os.geteuid() == 0 else "",
-        pushpins="\n".join(f"        server {address} max_fails=0;" for address in pushpins),
+        pushpins="\n".join(
+            f"        server unix:{pushpin_socket(folder, name)} max_fails=0;"
+            for name in sizes.names("pushpin")
+        ),
         varnishes="\n".join(f"        server {address};" for address in varnishes),
     )
 

@@ -162,6 +162,7 @@ class BarePushpin(Server):
             maxconn=min(200_000, self.nofile),
             sig_key="of-the-probe",
             http_port=self.ports["pushpin"],
+            socket=folder / "run" / "http",
             **{
                 f"{name}_port": self.ports[name]
                 for name in self.port_names

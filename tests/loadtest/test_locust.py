@@ -28,6 +28,7 @@ def _locust(host: str, *options: str) -> subprocess.CompletedProcess[str]:
             "--users=10",
             "--spawn-rate=10",
             f"--run-time={SECONDS}s",
+            "--settle=2",
             "--only-summary",
             "--json",
             f"--host={host}",
@@ -35,7 +36,7 @@ def _locust(host: str, *options: str) -> subprocess.CompletedProcess[str]:
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
 
@@ -52,13 +53,26 @@ def test_ten_users_see_no_failure_on_the_stack(stack):
     rows = _rows(done)
     assert all(row["num_failures"] == 0 for row in rows.values())
     viewers = rows["GET /values/counter connect"]["num_requests"]
-    assert viewers == 8  # nobody had to connect twice
+    assert viewers == 6  # nobody had to connect twice
     assert rows["SSE /values/counter first event"]["num_requests"] == viewers
     assert rows["SSE /values/counter event"]["num_requests"] > viewers
+    assert rows["SSE /values/counter at the end"]["num_requests"] == viewers
+    assert rows["TEXT /stream line"]["num_requests"] > 1
+    assert rows["TEXT /stream at the end"]["num_requests"] == 1
+    assert rows["GET /values/counter"]["num_requests"] > 0
     assert rows["POST /values/counter"]["num_requests"] > 0
     propagation = rows["SSE /values/counter propagation, oldest post"]
     assert propagation["num_requests"] >= viewers
     assert propagation["max_response_time"] < 6_000  # promise 2: 1/rate + 5 s
+
+
+def test_two_workers_and_a_storm_straight_at_pushpin_see_no_failure(stack):
+    done = _locust(stack.pushpin_url, "--processes=2", "--shape=storm")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = _rows(done)
+    assert all(row["num_failures"] == 0 for row in rows.values())
+    # All workers were asked for their verdict before the run ended.
+    assert rows["SSE /values/counter at the end"]["num_requests"] == 6
 
 
 class _Broken(BaseHTTPRequestHandler):
@@ -68,7 +82,7 @@ class _Broken(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if "event-stream" not in self.headers["Accept"]:
-            self._answer(200, b'{"name":"counter","value":0,"version":1,"prev":0}')
+            self._answer(200, b'{"name":"counter","value":0,"version":7,"prev":6}')
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
@@ -110,10 +124,14 @@ def broken() -> Iterator[str]:
         server.server_close()
 
 
-def test_a_version_that_goes_back_is_a_failure(broken):
-    done = _locust(broken)
+def test_a_version_that_goes_back_a_gap_and_a_stale_screen_are_failures(broken):
+    done = _locust(broken, "--users=8", "Viewer", "Poster")
     assert done.returncode == 1
-    events = _rows(done)["SSE /values/counter event"]
-    assert events["num_failures"] == 8  # the third event of each viewer
-    assert events["num_requests"] == 24
-    assert "not newer" in done.stdout + done.stderr
+    rows = _rows(done)
+    events = rows["SSE /values/counter event"]
+    # The first event is what a connection begins with; then a gap, then one that goes back.
+    assert events["num_requests"] == 18
+    assert events["num_failures"] == 12
+    assert rows["SSE /values/counter at the end"]["num_failures"] == 6
+    said = done.stdout + done.stderr
+    assert all(fault in said for fault in ("a gap", "not newer", "stale at the end"))
