@@ -121,7 +121,8 @@ def _own_stack(console: Console) -> Iterator[Stack]:
 
 
 def _show(rows: Sequence[Measured], load: Load) -> None:
-    out = Console(highlight=False)
+    # Wide enough for the tables, also where there is no terminal.
+    out = Console(highlight=False, soft_wrap=True, width=max(130, Console().width))
     out.print(machine.facts())
     table = Table(*report.COLUMNS, box=None)
     for words in report.table_rows(rows, load):

@@ -58,8 +58,9 @@ def main(
                     console.print(f"{number}/{rounds} {name}: {result}", markup=False)
     except HoldfastError as error:
         raise click.ClickException(str(error)) from error
-    out = Console()
-    out.print(machine.facts(), highlight=False)
+    # Wide enough for the table, also where there is no terminal.
+    out = Console(highlight=False, soft_wrap=True, width=max(120, console.width))
+    out.print(machine.facts())
     out.print(_table(results))
     for name, of_it in results.items():
         shares = {

@@ -159,7 +159,7 @@ class BarePushpin(Server):
             run=folder / "run",
             log=folder / "log",
             routes=folder / "routes",
-            maxconn=min(200_000, self.nofile),
+            maxconn=configure.PUSHPIN_MAXCONN,
             sig_key="of-the-probe",
             http_port=self.ports["pushpin"],
             socket=folder / "run" / "http",

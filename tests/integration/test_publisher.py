@@ -68,6 +68,20 @@ def test_updates_that_come_while_a_value_waits_for_its_token_make_one_release(cl
     assert released(bench) == [("counter", b"1"), ("counter", b"5")]
 
 
+def test_a_value_is_not_released_while_its_last_release_waits_to_be_announced(log, bench):
+    # The announcer would skip the one that waits, and every viewer recover from the gap.
+    bench.announcer.waiting.add("counter")
+    add(log)
+    add(log, name=b"visits")
+    bench.settle_until(lambda: released(bench) == [("visits", b"1")])
+    add(log)
+    bench.steps(5)
+    assert released(bench) == [("visits", b"1")]
+    bench.announcer.waiting.clear()
+    bench.settle(PARTITION)
+    assert released(bench) == [("visits", b"1"), ("counter", b"2")]
+
+
 def test_a_rate_that_an_operator_raises_counts_within_a_second(client, log):
     bench = PublisherBench(client, log, values=parse(SLOW))
     add(log)
