@@ -21,6 +21,7 @@ LONGEST_FOLDER = 60
 # More than the open files allow: it sizes condure's queues too. At 20,000 a storm of 5,000 viewers
 # left 1 to 15 of them with streams that nothing reached, at 200,000 none. About 250 MB.
 PUSHPIN_MAXCONN = 200_000
+MOST_CONNECTIONS = 65_536  # of one nginx worker; about 400 bytes each
 
 
 def render(source: Path, target: Path, **values: object) -> None:
@@ -116,6 +117,7 @@ def write(
         nofile=nofile,
         post_rate=post_rate,
         post_burst=2 * post_rate,
+        connections=min(nofile, MOST_CONNECTIONS),
         user="user root;" if os.geteuid() == 0 else "",
         pushpins="\n".join(
             f"        server unix:{pushpin_socket(folder, name)} max_fails=0;\n"

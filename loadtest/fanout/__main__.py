@@ -116,7 +116,7 @@ def _table(results: dict[str, list[Round]]) -> Table:
             name,
             f"{connects:,.0f}",
             f"{connects / statistics.median(r.connects for r in bare):.2f}" if bare else "",
-            str(sum(each.failed for each in rounds)),
+            str(sum(sum(each.failed.values()) for each in rounds)),
             str(sum(each.lost for each in rounds)),
             f"{broadcast:,.0f}",
             f"{broadcast / statistics.median(r.broadcast for r in bare):.2f}" if bare else "",

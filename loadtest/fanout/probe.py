@@ -41,7 +41,7 @@ class Round:
     """
 
     connects: float
-    failed: int
+    failed: Mapping[str, int]
     lost: int
     broadcast: float
     last_viewer_s: float
@@ -71,7 +71,7 @@ def play(target: Target, viewers: int, messages: int, seconds: float, processes:
         ]
         return Round(
             connects=connects,
-            failed=storm.failed.total(),
+            failed=storm.failed,
             lost=storm.lost + one_by_one.lost + back_to_back.lost + deaf,
             broadcast=statistics.median(spreads),
             last_viewer_s=statistics.median(latencies),
