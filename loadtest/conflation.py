@@ -54,7 +54,7 @@ def main(updates: float, viewers: int, rate: float, seconds: float) -> None:
     out.print(table)
     out.print(
         f"Holdfast: {row.stale} stale viewers at the end. nchan: the last viewer had the last "
-        f"update {behind_s:.1f} s after it was sent."
+        f"update {behind_s:.1f} s after it was due."
     )
 
 
@@ -65,24 +65,30 @@ def _nchan(updates: float, viewers: int, seconds: float) -> tuple[Ages, float, f
             crowd.connect(viewers)
             crowd.wait_ready(viewers, PATIENCE_S)
             crowd.mark()
-            # Versions are milliseconds at best: the number of an update is what is counted by.
-            sent, numbers = [], []
             before, began = server.cpu(), time.time()
-            while (now := time.time()) < began + seconds:
-                while len(sent) < (now - began) * updates:
-                    numbers.append(server.publish())
-                    sent.append(time.time())
-                time.sleep(0.001)
-            took = time.time() - began
-            used = cpu.shares(before, server.cpu(), took)
-            report = crowd.report()
-            behind_s = _caught_up(crowd, numbers[-1], viewers) - sent[-1]
+            # Updates don't wait until nchan has taken the one before: what it can't take gets old.
+            due = [began + number / updates for number in range(round(updates * seconds))]
+            versions: list[int] = []
+            taken = 0.0
+            used: dict[str, float] = {}
+            for at in due:
+                while (now := time.time()) < at:
+                    time.sleep(at - now)
+                if not used and now >= began + seconds:
+                    used, taken = cpu.shares(before, server.cpu(), now - began), now - began
+                    report = crowd.report()
+                versions.append(server.publish())
+            if not used:
+                taken = time.time() - began
+                used, report = cpu.shares(before, server.cpu(), taken), crowd.report()
+            behind_s = _caught_up(crowd, versions[-1], viewers) - due[-1]
     # Each message carries its version as its value: the update it shows is the one of that number.
-    index = {version: number + 1 for number, version in enumerate(numbers)}
+    index = {version: number for number, version in enumerate(versions, 1)}
     for place, value in enumerate(report.shown_value):
         report.shown_value[place] = index.get(value, 0)
-    ages = on_screens(report, sent, 0, began)
-    return ages, report.deliveries / took, sum(used.values()), report.cpu_s / took, behind_s
+    ages = on_screens(report, due, 0, began)
+    cores, client = sum(used.values()), report.cpu_s / taken
+    return ages, report.deliveries / taken, cores, client, behind_s
 
 
 def _caught_up(crowd: Crowd, version: int, viewers: int) -> float:
