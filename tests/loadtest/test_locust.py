@@ -43,7 +43,11 @@ def _locust(host: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 def _rows(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, float]]:
     """locust's report by row: "SSE /values/counter event" -> its figures."""
-    report = json.loads(done.stdout[done.stdout.index("[") :])
+    # Workers print an empty one each.
+    text, report = done.stdout[done.stdout.index("[") :], []
+    while text:
+        part, end = json.JSONDecoder().raw_decode(text)
+        report, text = [*report, *part], text[end:].lstrip()
     return {f"{row['method']} {row['name']}": row for row in report}
 
 
