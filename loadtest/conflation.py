@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.fanout.server import Nchan
+from loadtest.fanout.nchan import Nchan
 from loadtest.request_rate import own_stack
 from stack.load import cpu, machine
 from stack.load.ages import Ages, on_screens

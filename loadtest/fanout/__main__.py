@@ -17,8 +17,9 @@ from rich.table import Table
 
 from holdfast.errors import HoldfastError
 from loadtest.fanout.chain import Chain
+from loadtest.fanout.nchan import Nchan
 from loadtest.fanout.probe import Round, Target, play
-from loadtest.fanout.server import BarePushpin, Nchan
+from loadtest.fanout.pushpin import BarePushpin
 from stack.load import machine
 from stack.stack import Stack
 

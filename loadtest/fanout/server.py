@@ -1,4 +1,4 @@
-"""Servers that the probe starts for itself: bare Pushpin, and nchan."""
+"""Servers that the probe starts for itself."""
 
 from __future__ import annotations
 
@@ -12,20 +12,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import click
-import msgspec
 import requests
 
 from holdfast.formats import sse_release
 from holdfast.snapshots import Snapshot
 from stack import configure, ports
-from stack.layout import REPO
 from stack.load import cpu
 
 HERE = Path(__file__).parent
-NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 START_TIMEOUT_S = 20.0
 
 
@@ -139,76 +135,3 @@ class Server:
         for process in self._running.values():
             process.wait(20)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-class BarePushpin(Server):
-    """Pushpin with Holdfast's own tuned settings, in front of one fixed answer."""
-
-    port_names = ("pushpin", "publish", "upstream", "push", "sub", "command", "metrics")
-
-    def start(self) -> None:
-        self.nginx("upstream", "upstream.conf")
-        folder = self.folder / "pushpin"
-        for part in ("run", "log"):
-            (folder / part).mkdir(parents=True)
-        (folder / "routes").write_text(f"* 127.0.0.1:{self.ports['upstream']}\n")
-        configure.render(
-            REPO / "pushpin" / "pushpin.conf",
-            folder / "pushpin.conf",
-            name="pushpin",
-            run=folder / "run",
-            log=folder / "log",
-            routes=folder / "routes",
-            maxconn=configure.PUSHPIN_MAXCONN,
-            sig_key="of-the-probe",
-            http_port=self.ports["pushpin"],
-            socket=folder / "run" / "http",
-            **{
-                f"{name}_port": self.ports[name]
-                for name in self.port_names
-                if name not in ("pushpin", "upstream")
-            },
-        )
-        self.spawn("pushpin", "pushpin", f"--config={folder / 'pushpin.conf'}")
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['pushpin']}/"
-
-    def publish(self) -> int:
-        version, event = self.next_release()
-        item: dict[str, Any] = {
-            "channel": "probe",
-            "formats": {"http-stream": {"content": event.decode()}},
-        }
-        self.post("/publish/", msgspec.json.encode({"items": [item]}), "application/json")
-        return version
-
-    def _publish_port(self) -> int:
-        return self.ports["publish"]
-
-
-class Nchan(Server):
-    """nchan in memory, told to deliver every message."""
-
-    port_names = ("nchan",)
-
-    def start(self) -> None:
-        if not NCHAN.exists():
-            raise click.ClickException(
-                f"{NCHAN} is missing: apt-get install libnginx-mod-nchan, or --without nchan"
-            )
-        self.nginx("nchan", "nchan.conf", module=NCHAN, nofile=self.nofile)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['nchan']}/sub"
-
-    def publish(self) -> int:
-        version, event = self.next_release()
-        # nchan writes the event itself: the data is all it takes.
-        self.post("/pub", event.partition(b"data: ")[2].strip(), "text/plain")
-        return version
-
-    def _publish_port(self) -> int:
-        return self.ports["nchan"]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import redis
 import requests
-from prometheus_client.parser import text_string_to_metric_families
 
 from holdfast.errors import HoldfastError
 from stack.load import cpu
@@ -19,11 +16,11 @@ from stack.load.ages import on_screens
 from stack.load.crowd import Crowd
 from stack.load.updates import Updates
 from stack.stack import Stack
+from stack.sweep.counts import count
 
 VALUE = "counter"
 UNLIMITED = 1_000_000  # what the bucket takes for "no limit"
 PATIENCE_S = 30.0
-READ_ROUTES = frozenset({"/values/<name>"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +61,6 @@ class Measured:
     cores: Mapping[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
-    origin: float
-    releases: float
-    purges: float
-    hits: float
-    misses: float
-    cpu: Mapping[str, float]
-
-
 def measure(stack: Stack, rate: float, load: Load, seconds: float) -> Measured:
     """Set the bucket to `rate` (math.inf = unlimited), load, measure for `seconds`, let it rest."""
     set_rate(stack, rate)
@@ -92,9 +79,9 @@ def measure(stack: Stack, rate: float, load: Load, seconds: float) -> Measured:
             time.sleep(warm_up_s)
             viewers.mark()
             readers.mark()
-            before, began = _count(stack), time.time()
+            before, began = count(stack), time.time()
             time.sleep(seconds)
-            after, report = _count(stack), viewers.report()
+            after, report = count(stack), viewers.report()
             took = time.time() - began
             client = report.cpu_s
             failed = report.failed.total() + report.lost + readers.report().failed.total()
@@ -156,46 +143,3 @@ def _stale_at_the_end(stack: Stack, viewers: Crowd, expected: int) -> int:
         if not stale or time.monotonic() > deadline:
             return stale
         time.sleep(0.2)
-
-
-def _count(stack: Stack) -> _Counts:
-    publishers = [_metrics(url) for url in stack.publisher_urls]
-    origins = [_metrics(url) for url in stack.origin_urls]
-    edges = [_varnish(stack, name) for name in stack.parts_of("varnish")]
-    return _Counts(
-        origin=sum(_total(each, "holdfast_origin_requests", READ_ROUTES) for each in origins),
-        releases=sum(_total(each, "holdfast_releases") for each in publishers),
-        purges=sum(_total(each, "holdfast_purges") for each in publishers),
-        hits=sum(each["MAIN.cache_hit"] for each in edges),
-        misses=sum(each["MAIN.cache_miss"] for each in edges),
-        cpu=cpu.of_stack(stack),
-    )
-
-
-Samples = list[tuple[str, Mapping[str, str], float]]
-
-
-def _metrics(url: str) -> Samples:
-    text = requests.get(f"{url}/metrics", timeout=10).text
-    return [
-        (sample.name, sample.labels, sample.value)
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    ]
-
-
-def _total(samples: Samples, name: str, routes: frozenset[str] | None = None) -> float:
-    return sum(
-        value
-        for found, labels, value in samples
-        if found == f"{name}_total" and (routes is None or labels.get("route") in routes)
-    )
-
-
-def _varnish(stack: Stack, name: str) -> dict[str, float]:
-    done = subprocess.run(
-        ["varnishstat", "-n", str(stack.dir / name / "work"), "-1", "-j"],
-        capture_output=True,
-        check=True,
-    )
-    return {key: each["value"] for key, each in json.loads(done.stdout)["counters"].items()}
