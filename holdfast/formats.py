@@ -10,8 +10,6 @@ import re
 from typing import Any
 
 import msgspec
-from gripcontrol import HttpStreamFormat
-from pubcontrol import Item
 
 from holdfast.snapshots import Snapshot
 
@@ -92,7 +90,12 @@ def stale_hint() -> dict[str, Any]:
 
 
 def _item(channel: str, body: bytes, version: int, prev: int) -> dict[str, Any]:
-    item = Item(HttpStreamFormat(body.decode()), id=str(version), prev_id=str(prev))
-    exported: dict[str, Any] = item.export()
-    exported["channel"] = channel
-    return exported
+    """One item, as GRIP has it. By hand: 10,000 idle values are confirmed in one turn, and
+    pubcontrol's Item takes most of that time.
+    """
+    return {
+        "channel": channel,
+        "id": str(version),
+        "prev-id": str(prev),
+        "http-stream": {"content": body.decode()},
+    }
