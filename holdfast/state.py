@@ -125,7 +125,7 @@ class View:
 
 
 @contextmanager
-def _available() -> Iterator[None]:
+def available() -> Iterator[None]:
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
@@ -169,7 +169,7 @@ class State:
 
     def known(self, partition: Partition) -> Known:
         """Where the partition stands; nothing but None when Redis is new to it."""
-        with _available():
+        with available():
             reply: Any = self._redis.mget(partition.key("offset"), partition.key("topic_id"))
         offset, topic_id = reply
         return Known(
@@ -178,7 +178,7 @@ class State:
 
     def note_topic(self, partition: Partition, topic_id: str) -> None:
         """From now on the partition's offsets are those of this topic and no other of its name."""
-        with _available():
+        with available():
             self._redis.set(partition.key("topic_id"), topic_id)
 
     def accept_log(self, partition: Partition, low: int, topic_id: str) -> None:
@@ -187,7 +187,7 @@ class State:
         For a log that is not the one Redis knows; the values stay as they are. Safe while every
         publisher refuses the partition, and to repeat: the offset is written last.
         """
-        with _available():
+        with available():
             for key in self._redis.scan_iter("value:*", count=1000):
                 self._redis.hdel(key, partition.key("applied"))
             self._redis.mset({partition.key("topic_id"): topic_id, partition.key("offset"): low})
@@ -213,7 +213,7 @@ class State:
                 ],
                 client=pipe,
             )
-        with _available():
+        with available():
             replies: list[Any] = pipe.execute()
         return [_word(reply) for reply in replies]
 
@@ -252,7 +252,7 @@ class State:
                 ],
                 client=pipe,
             )
-        with _available():
+        with available():
             replies: list[Any] = pipe.execute()
         return [
             None if word == b"REWIND" else Counted(numbers[0], tuple(numbers[1:]))
@@ -263,7 +263,7 @@ class State:
         self, partition: Partition, log_start: int, batch_first: int, next_offset: int
     ) -> int | None:
         """Move the partition on to `next_offset`; the offset to rewind to, if Redis says so."""
-        with _available():
+        with available():
             reply: Any = self._advance(
                 keys=[partition.key("offset")], args=[log_start, batch_first, next_offset]
             )
@@ -284,7 +284,7 @@ class State:
         run_id: what the last heartbeat returned, "" before the first. The offset is None unless
         Redis has lost something, or may have: it is another run than before.
         """
-        with _available():
+        with available():
             reply: Any = self._heartbeat(
                 keys=[partition.key("offset"), f"ready:{partition.topic}"],
                 args=[
@@ -339,7 +339,7 @@ class State:
                 ],
                 client=pipe,
             )
-        with _available():
+        with available():
             replies: list[Any] = pipe.execute()
         return [
             _release_result(rules.name, reply) for rules, reply in zip(values, replies, strict=True)
@@ -352,7 +352,7 @@ class State:
             self._announced(
                 keys=[f"value:{name}", partition.key("dirty")], args=[name, version], client=pipe
             )
-        with _available():
+        with available():
             pipe.execute()
 
     def reissue(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:
@@ -364,18 +364,18 @@ class State:
         for name, version in versions:
             pipe.hset(f"value:{name}", "reissue", version)
             pipe.sadd(partition.key("dirty"), name)
-        with _available():
+        with available():
             pipe.execute()
 
     def dirty(self, partition: Partition) -> list[str]:
         """Names that may need a release or an announce."""
-        with _available():
+        with available():
             names: Any = self._redis.smembers(partition.key("dirty"))
         return [name.decode() for name in names]
 
     def released(self, partition: Partition) -> list[tuple[str, int, int]]:
         """Every value that the partition has released: (name, version, released at in ms)."""
-        with _available():
+        with available():
             names: Any = self._redis.zrange(partition.key("released"), 0, -1, withscores=True)
             pipe = self._redis.pipeline(transaction=False)
             for name, _ in names:
@@ -392,7 +392,7 @@ class State:
     def view(self, rules: Rules, *, history: bool = False) -> View:
         """The published view of a value; `ready` False while it can't be trusted."""
         name = rules.name
-        with _available():
+        with available():
             reply: Any = self._view(
                 keys=[f"ready:{rules.topic}", f"value:{name}", f"history:{name}"],
                 args=["1" if history else "0"],

@@ -122,7 +122,7 @@ def parse(text: str, source: str = "values.toml") -> Values:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: {error}") from None
-    unknown = set(document) - {"defaults", "values"}
+    unknown = set(document) - {"defaults", "values", "events"}  # the last: topics.py
     if unknown:
         raise ConfigError(f"{source}: unknown table [{sorted(unknown)[0]}]")
     defaults = _table(document.get("defaults", {}), f"{source}: [defaults]")
