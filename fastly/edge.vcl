@@ -7,6 +7,7 @@ import vsthrottle;
 import xkey;
 
 include "./after.vcl";
+include "./events.vcl";
 include "./representation.vcl";
 include "./purge.vcl";
 include "./barrier.vcl";

@@ -21,6 +21,8 @@ sub representation {
         call after_of_request;
         set req.url = "/stream";
         call ask_plainly;
+    } elsif (req.url ~ "^/events(/|\?|$)") {
+        call events_of_request;
     } elsif (req.url ~ "^/(values/[^/?]+/history)?(\?|$)" || req.url ~ "^/static/") {
         set req.url = req.http.X-Path;
         set req.http.Accept = "*/*";

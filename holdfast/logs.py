@@ -61,6 +61,25 @@ class Logs:
         except TimeoutError as error:
             raise KafkaUnavailableError("Kafka does not answer") from error
 
+    def topics(self) -> dict[str, int]:
+        """Every topic that there is, and its number of partitions."""
+        try:
+            found = self._admin.list_topics(timeout=TIMEOUT_S).topics
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka: {error.args[0].str()}") from error
+        return {name: len(topic.partitions) for name, topic in found.items() if not topic.error}
+
+    def offsets(self, partitions: Iterable[Partition], which: OffsetSpec) -> dict[Partition, int]:
+        """One offset of each partition; -1 where there is none."""
+        wanted = {part: TopicPartition(part.topic, part.number) for part in partitions}
+        asked = self._offsets(wanted, which)
+        try:
+            return {part: asked[key].result(TIMEOUT_S).offset for part, key in wanted.items()}
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka: {error.args[0].str()}") from error
+        except TimeoutError as error:
+            raise UnavailableError("Kafka does not answer") from error
+
     def ask_ids(self, topics: Iterable[str]) -> dict[str, Future[Any]]:
         """Ask for the topics' ids without waiting; each result's `topic_id` is one."""
         futures: dict[str, Future[Any]] = self._admin.describe_topics(

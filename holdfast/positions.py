@@ -39,6 +39,17 @@ class Position:
         """As Pushpin and URLs get it."""
         return f"{self.sequence}-{format_offsets(self.offsets)}"
 
+    def frame(self, partition: int) -> tuple[str, str]:
+        """What stands before and behind the partition's offset in an id: the rest stays the same
+        from one event of the partition to the next.
+        """
+        texts = [str(offset) for offset in self.offsets]
+        texts.extend("0" for _ in range(partition - len(texts)))
+        return (
+            "".join(f"{text}," for text in texts[:partition]),
+            "".join(f",{text}" for text in texts[partition + 1 :]),
+        )
+
     def offset(self, partition: int) -> int:
         """The next offset of a partition; one that was added since has been seen from nowhere."""
         return self.offsets[partition] if partition < len(self.offsets) else 0

@@ -108,9 +108,9 @@ class RelayState:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         folder = files("holdfast") / "lua"
-        self._append, self._place = (
+        self._append, self._place, self._view = (
             client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8"))
-            for name in ("relay_append", "relay_place")
+            for name in ("relay_append", "relay_place", "relay_view")
         )
 
     def place(self, topic: str) -> Place | None:
@@ -195,25 +195,27 @@ class RelayState:
             reply: Any = self._redis.hmget(f"relay_keys:{topic}", list(keys))
         return [None if each is None else each.decode() for each in reply]
 
-    def view(self, topic: str, after: int | None, most: int, key: str | None = None) -> View | None:
-        """The topic now, and at most `most` entries that came after the sequence `after`.
+    def view(
+        self, topic: str, after: int | None, most_bytes: int, key: str | None = None
+    ) -> View | None:
+        """The topic now, and entries that came after the sequence `after`, until they make up
+        `most_bytes` together.
 
         None: Redis knows nothing of it. after None: no entries; 0: from the oldest on.
         """
-        pipe = self._redis.pipeline(transaction=True)
-        pipe.hmget(f"relay:{topic}", "topic_id", "seq", "offsets", "since", "seed")
-        pipe.hget(f"relay_keys:{topic}", key or "")
-        if after is not None:
-            pipe.xrange(f"events:{topic}", f"({after}", count=most)
         with available():
-            (topic_id, seq, offsets, since, seed), key_id, *entries = pipe.execute()
-        if topic_id is None:
+            reply: Any = self._view(
+                keys=_keys(topic),
+                args=["" if after is None else after, most_bytes, key or ""],
+            )
+        if reply is None:
             return None
+        topic_id, seq, offsets, since, key_id, entries = reply
         return View(
             _place(topic_id, seq, offsets),
             int(since),
-            (key_id or seed).decode(),
-            tuple(_entry(id_, fields) for id_, fields in entries[0]) if entries else (),
+            key_id.decode(),
+            tuple(_entry(id_, fields) for id_, fields in entries),
         )
 
 
@@ -247,7 +249,8 @@ def _appended(chunk: Chunk, reply: Any) -> Appended | Known:
     return Appended(int(reply[1]), before, dict(zip(keys, ids, strict=True)))
 
 
-def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
+def _entry(id_: bytes, flat: Sequence[bytes]) -> Entry:
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
     return Entry(
         int(id_.split(b"-")[0]),
         int(fields[b"partition"]),

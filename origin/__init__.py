@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from flask import Flask
 
-from holdfast import config, values
+from holdfast import config, topics, values
+from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
-from origin import health, metrics, page, problems, stream, value_routes
+from origin import events, health, metrics, page, problems, stream, value_routes
 from origin.grip import Signatures
 from origin.parts import Parts
 from origin.produce import UpdateProducer
+from origin.replay import Replay
 
 
 def create_app(parts: Parts | None = None) -> Flask:
@@ -25,16 +27,20 @@ def create_app(parts: Parts | None = None) -> Flask:
     app.extensions["holdfast"] = parts or _parts()
     problems.register(app)
     metrics.register(app)
-    for module in (page, value_routes, stream, health):
+    for module in (page, value_routes, stream, events, health):
         app.register_blueprint(module.blueprint)
     return app
 
 
 def _parts() -> Parts:
     settings = config.load()
+    client = connect(settings.redis_url)
     return Parts(
         values=values.load(settings.values),
-        state=State(connect(settings.redis_url)),
+        state=State(client),
         producer=UpdateProducer(settings.kafka),
         signatures=Signatures(settings.secret("grip_key")),
+        topics=topics.load(settings.values),
+        relay=RelayState(client),
+        replay=Replay(settings.kafka),
     )

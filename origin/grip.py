@@ -31,7 +31,17 @@ def hold(answer: Response, channel: str, version: int, link: str, keep_alive: st
     version: the newest that the body delivers or the client knows; the chain goes on from there.
     link: where Pushpin recovers when the chain breaks. keep_alive: the heartbeat, C-escaped.
     """
-    answer.headers["Grip-Hold"] = "stream"
-    answer.headers["Grip-Channel"] = f"{channel}; prev-id={version}"
+    hold_at(answer, channel, str(version), link, keep_alive)
+
+
+def link_next(answer: Response, link: str) -> None:
+    """Make Pushpin send this answer and go on with the one at `link`, before it holds anything."""
     answer.headers["Grip-Link"] = f"<{link}>; rel=next"
+
+
+def hold_at(answer: Response, channel: str, prev_id: str, link: str, keep_alive: str) -> None:
+    """As `hold`, where ids are more than a number."""
+    answer.headers["Grip-Hold"] = "stream"
+    answer.headers["Grip-Channel"] = f"{channel}; prev-id={prev_id}"
+    link_next(answer, link)
     answer.headers["Grip-Keep-Alive"] = f"{keep_alive}; format=cstring; timeout={HEARTBEAT_SECONDS}"

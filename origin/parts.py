@@ -7,10 +7,13 @@ from typing import cast
 
 from flask import current_app
 
+from holdfast.relay_state import RelayState
 from holdfast.state import State
+from holdfast.topics import Topics
 from holdfast.values import Values
 from origin.grip import Signatures
 from origin.produce import UpdateProducer
+from origin.replay import Replay
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,9 @@ class Parts:
     state: State
     producer: UpdateProducer
     signatures: Signatures
+    topics: Topics
+    relay: RelayState
+    replay: Replay
 
 
 def parts() -> Parts:

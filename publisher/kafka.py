@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -49,6 +50,30 @@ def make_consumer(settings: Settings) -> Consumer:
     )
 
 
+def make_relay_consumer(settings: Settings) -> Consumer:
+    """For the relay: a group of its own, so that neither waits for the other's rebalances."""
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": f"{settings.group}-relay",
+            "group.instance.id": settings.slot,
+            "group.protocol": "classic",
+            "session.timeout.ms": SESSION_MS,
+            "heartbeat.interval.ms": 1_000,
+            "partition.assignment.strategy": "range",
+            # Redis knows what was relayed; offsets kept by the group are never trusted.
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.wait.max.ms": 500,
+            # How soon a partition that was added is read.
+            "topic.metadata.refresh.interval.ms": 2_000,
+            "error_cb": _on_error,
+        }
+    )
+
+
 def make_producer(settings: Settings) -> Producer:
     """For copies of rejected records."""
     return Producer(
@@ -63,11 +88,16 @@ def make_producer(settings: Settings) -> Producer:
 
 def ensure_topics(settings: Settings, values: Values, stopping: threading.Event) -> None:
     """Create the topics that are missing; retries until Kafka answers or `stopping` is set."""
+    wanted = [name for topic in values.topics for name in (topic, rejected_topic(topic))]
+    ensure_named(settings, wanted, stopping)
+
+
+def ensure_named(settings: Settings, wanted: Sequence[str], stopping: threading.Event) -> None:
+    """As ensure_topics, for topics by their names."""
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     while not stopping.is_set():
         try:
             existing = set(admin.list_topics(timeout=5).topics)
-            wanted = [name for topic in values.topics for name in (topic, rejected_topic(topic))]
             missing = [topic for topic in wanted if topic not in existing]
             if missing:
                 _create(admin, missing, settings)

@@ -6,7 +6,7 @@ Not by gripcontrol's own client: it has no timeout, and an exception in a callba
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,21 +75,25 @@ class PushNode(Node[Sequence[Publication]]):
         answer = self.session.post(
             f"{self.url}/publish/",
             data=body,
-            headers={"Content-Type": "application/json", **self._authorization()},
+            headers={"Content-Type": "application/json", **authorization(self._config)},
             timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
         )
         answer.raise_for_status()
 
-    def _authorization(self) -> dict[str, str]:
-        """GRIP URLs carry an issuer and a key (Fanout Cloud), a bare key (Fastly), or neither."""
-        key = self._config.get("key")
-        if key is None:
-            return {}
-        issuer = self._config.get("control_iss")
-        if issuer is None:
-            return {"Authorization": f"Bearer {key.decode() if isinstance(key, bytes) else key}"}
-        claim = {"iss": issuer, "exp": int(time.time()) + 600}
-        return {"Authorization": f"Bearer {jwt.encode(claim, key, algorithm='HS256')}"}
+
+def authorization(config: Mapping[str, Any]) -> dict[str, str]:
+    """GRIP URLs carry an issuer and a key (Fanout Cloud), a bare key (Fastly), or neither.
+
+    config: of parse_grip_uri.
+    """
+    key = config.get("key")
+    if key is None:
+        return {}
+    issuer = config.get("control_iss")
+    if issuer is None:
+        return {"Authorization": f"Bearer {key.decode() if isinstance(key, bytes) else key}"}
+    claim = {"iss": issuer, "exp": int(time.time()) + 600}
+    return {"Authorization": f"Bearer {jwt.encode(claim, key, algorithm='HS256')}"}
 
 
 def bodies(items: Sequence[dict[str, Any]], limit: int = MAX_BODY_BYTES) -> Iterator[bytes]:

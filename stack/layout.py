@@ -27,8 +27,11 @@ class Sizes:
     pushpins: int = 1
 
     def names(self, kind: str) -> list[str]:
-        """Of the copies of "origin", "publisher", "varnish" or "pushpin"."""
-        plural = "varnishes" if kind == "varnish" else f"{kind}s"
+        """Of the copies of "origin", "publisher", "relay", "varnish" or "pushpin".
+
+        There are as many relays as publishers.
+        """
+        plural = {"varnish": "varnishes", "relay": "publishers"}.get(kind, f"{kind}s")
         return [f"{kind}-{number}" for number in range(1, getattr(self, plural) + 1)]
 
 
@@ -51,7 +54,8 @@ class Part:
 def port_names(sizes: Sizes) -> list[str]:
     """The ports that the stack needs, by name."""
     names = ["nginx", "kafka", "kafka.controller", "redis"]
-    names += sizes.names("origin") + sizes.names("publisher") + sizes.names("varnish")
+    for kind in ("origin", "publisher", "relay", "varnish"):
+        names += sizes.names(kind)
     for pushpin in sizes.names("pushpin"):
         names += [
             pushpin,
@@ -106,16 +110,17 @@ def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> 
             lambda: probes.redis_ping(ports["redis"]),
         ),
     ]
-    for name in sizes.names("publisher"):
-        result.append(
-            Part(
-                name,
-                (python, "-m", "publisher"),
-                {"metrics": ports[name]},
-                _http(ports[name], "/health/ready"),
-                {"HOLDFAST_SLOT": name, "HOLDFAST_METRICS_PORT": str(ports[name])},
+    for kind, module in (("publisher", "publisher"), ("relay", "publisher.relay")):
+        for name in sizes.names(kind):
+            result.append(
+                Part(
+                    name,
+                    (python, "-m", module),
+                    {"metrics": ports[name]},
+                    _http(ports[name], "/health/ready"),
+                    {"HOLDFAST_SLOT": name, "HOLDFAST_METRICS_PORT": str(ports[name])},
+                )
             )
-        )
     for name in sizes.names("origin"):
         result.append(
             Part(

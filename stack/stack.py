@@ -277,6 +277,15 @@ class Stack:
         ]
 
     @property
+    def relay_urls(self) -> list[str]:
+        told = self._told()["parts"]
+        return [
+            f"http://127.0.0.1:{numbers['metrics']}"
+            for name, numbers in told.items()
+            if name.startswith("relay-")
+        ]
+
+    @property
     def redis_url(self) -> str:
         return self.settings()["HOLDFAST_REDIS_URL"]
 

@@ -185,10 +185,10 @@ def test_a_position_is_read_as_it_is_written(sequence, offsets):
 
 @pytest.mark.parametrize(
     "text",
-    (
+    [
         *("", "1", "1/", "/1", "a/1", "1/1,", "1/,1", "1/-1", "1/1 ", "1/1\n", "1/1;x"),
         *("1/\u0661", "1/" + "9" * 20, "9" * 17 + "/1"),
-    ),
+    ],
 )
 def test_what_is_no_position_is_none(text):
     assert Position.parse(text) is None

@@ -1,0 +1,164 @@
+"""Reads events back from Kafka, for viewers who are further behind than Redis remembers."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
+from holdfast.errors import UnavailableError
+from holdfast.logs import Log, Logs
+from holdfast.state import Partition
+
+CONSUMERS = 4  # at most as many reads at once; others wait
+PATIENCE_S = 5.0
+BATCH = 500
+CACHE_S = 1.0
+
+# The offset is not in the log, or the topic or partition is not there.
+_GONE = (
+    KafkaError._AUTO_OFFSET_RESET,
+    KafkaError.OFFSET_OUT_OF_RANGE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record as it is read back."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A partition was read to where it was asked for, whatever its last records were."""
+
+    partition: int
+
+
+class GoneError(Exception):
+    """Records that were asked for are not in the log any more."""
+
+
+class Replay:
+    """Kafka for the origin's readers. Connects when first used, in the process that asks."""
+
+    def __init__(self, brokers: str) -> None:
+        self._brokers = brokers
+        self._logs: Logs | None = None
+        self._idle: queue.LifoQueue[Consumer | None] = queue.LifoQueue()
+        for _ in range(CONSUMERS):
+            self._idle.put(None)
+        self._topics: tuple[float, Mapping[str, int]] = (0.0, {})
+
+    def topics(self) -> Mapping[str, int]:
+        """Every topic that there is, and its number of partitions; up to a second old."""
+        until, topics = self._topics
+        if time.monotonic() > until:
+            topics = self._admin().topics()
+            self._topics = (time.monotonic() + CACHE_S, topics)
+        return topics
+
+    def ends(self, topic: str, partitions: int) -> list[Log]:
+        """The logs of a topic's partitions, by number."""
+        wanted = [Partition(topic, number) for number in range(partitions)]
+        found = self._admin().look(wanted)
+        return [found[part] for part in wanted]
+
+    def offsets_at(self, topic: str, partitions: int, at_ms: int) -> list[int | None]:
+        """Per partition the first offset from the time `at_ms` on; None: nothing came since."""
+        wanted = [Partition(topic, number) for number in range(partitions)]
+        spec = OffsetSpec.for_timestamp(at_ms)
+        found = self._admin().offsets(wanted, spec)
+        return [None if found[part] < 0 else found[part] for part in wanted]
+
+    def read(
+        self, topic: str, start: Mapping[int, int], end: Mapping[int, int]
+    ) -> Generator[Record | Done, None, None]:
+        """The records of each partition from `start` to before `end`, in their order.
+
+        Ends early when Kafka is slow, but then with some records. Raises GoneError; or
+        UnavailableError, before the first record.
+        """
+        left = {number: offset for number, offset in start.items() if offset < end[number]}
+        deadline = time.monotonic() + PATIENCE_S
+        some = False
+        with self._consumer() as consumer:
+            consumer.assign([TopicPartition(topic, number, left[number]) for number in left])
+            while left:
+                messages = consumer.consume(BATCH, 0.0)
+                if not messages:
+                    first = consumer.poll(max(0.0, min(1.0, deadline - time.monotonic())))
+                    messages = [] if first is None else [first]
+                if not messages and time.monotonic() > deadline:
+                    if some:
+                        return
+                    raise UnavailableError(f"Kafka does not deliver {topic}")
+                for message in messages:
+                    record = _record(message)
+                    number = record.partition
+                    if record.offset < end[number]:
+                        some = True
+                        yield record
+                    if number in left and record.offset >= end[number] - 1:
+                        del left[number]
+                        yield Done(number)
+
+    @contextmanager
+    def _consumer(self) -> Iterator[Consumer]:
+        try:
+            consumer = self._idle.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            raise UnavailableError("too many reads of Kafka at once") from None
+        try:
+            consumer = consumer or self._connect()
+            yield consumer
+        except KafkaException as error:
+            raise UnavailableError(f"Kafka: {error}") from error
+        finally:
+            if consumer is not None:
+                consumer.unassign()
+            self._idle.put(consumer)
+
+    def _connect(self) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self._brokers,
+                # Needed, but never joined: partitions are assigned by hand.
+                "group.id": "holdfast-replay",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "queued.max.messages.kbytes": 4_096,
+                "fetch.wait.max.ms": 100,
+            }
+        )
+
+    def _admin(self) -> Logs:
+        if self._logs is None:
+            self._logs = Logs(self._brokers)
+        return self._logs
+
+
+def _record(message: Any) -> Record:
+    error = message.error()
+    if error is None:
+        return Record(
+            message.partition(), message.offset(), message.key(), message.value(), message.headers()
+        )
+    if error.code() in _GONE:
+        raise GoneError(str(error))
+    raise UnavailableError(f"Kafka: {error}")

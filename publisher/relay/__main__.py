@@ -1,0 +1,70 @@
+"""`python -m publisher.relay`: makes every client once, wires the parts, runs until SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+
+from holdfast import config, topics
+from holdfast.errors import ConfigError
+from holdfast.logs import Logs
+from holdfast.relay_state import RelayState
+from holdfast.state import connect
+from publisher import health
+from publisher.kafka import ensure_named, make_relay_consumer
+from publisher.relay.batch import Batch
+from publisher.relay.loop import Relay
+from publisher.relay.node import RelayNode
+from publisher.relay.watch import TopicWatch
+
+log = logging.getLogger("relay")
+
+STUCK_AFTER_S = 30.0
+
+
+def main() -> int:
+    try:
+        settings = config.load()
+        logging.basicConfig(
+            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        rules = topics.load(settings.values)
+    except ConfigError as error:
+        sys.stderr.write(f"relay: {error}\n")
+        return 2
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+
+    ensure_named(settings, rules.exact, stopping)
+    state = RelayState(connect(settings.redis_url))
+
+    def confirms(topic: str, keys: set[str]) -> Batch | None:
+        return relay.confirms(topic, keys)
+
+    nodes = [RelayNode(url, confirms) for url in settings.grip_url]
+    consumer = make_relay_consumer(settings)
+    watch = TopicWatch(settings.kafka, rules, stopping)
+    relay = Relay(rules, state, Logs(settings.kafka), consumer, watch, nodes)
+    for thread in (watch, *nodes):
+        thread.start()
+    if settings.metrics_port:
+        health.serve(
+            settings.metrics_port,
+            lambda: relay.ready and time.monotonic() - relay.stepped_at < STUCK_AFTER_S,
+        )
+
+    relay.run(stopping)
+    for node in nodes:
+        node.stop()
+    consumer.close()
+    log.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
