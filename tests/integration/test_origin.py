@@ -12,12 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import UnavailableError
+from holdfast.relay_state import RelayState
 from holdfast.state import Partition, Released, State
+from holdfast.topics import Topics
 from holdfast.updates import MAX_BODY_BYTES, MAX_VALUE_BYTES
 from holdfast.values import Rules, parse
 from origin import create_app
 from origin.grip import Signatures
 from origin.parts import Parts
+from origin.replay import Replay
 from tests.integration.folds import adds, sets
 
 KEY = "the key that Pushpin signs with, 32 bytes"
@@ -61,7 +64,17 @@ class Site:
         self.redis = client
         self.state = State(client)
         self.producer = NotingProducer()
-        self.app = create_app(Parts(VALUES, self.state, self.producer, Signatures(KEY)))
+        self.app = create_app(
+            Parts(
+                VALUES,
+                self.state,
+                self.producer,
+                Signatures(KEY),
+                Topics(()),
+                RelayState(client),
+                Replay(""),
+            )
+        )
         self.http = self.app.test_client()
         self.partition = Partition("updates", 0)
         self.offset = 0
