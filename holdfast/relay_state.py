@@ -108,9 +108,9 @@ class RelayState:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         folder = files("holdfast") / "lua"
-        self._append, self._place, self._view = (
+        self._append, self._place, self._view, self._members = (
             client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8"))
-            for name in ("relay_append", "relay_place", "relay_view")
+            for name in ("relay_append", "relay_place", "relay_view", "relay_members")
         )
 
     def place(self, topic: str) -> Place | None:
@@ -118,6 +118,14 @@ class RelayState:
         with available():
             reply: Any = self._redis.hmget(f"relay:{topic}", "topic_id", "seq", "offsets")
         return None if reply[0] is None else _place(*reply)
+
+    def members(self, name: str, lease_ms: int, *, now_ms: int | None = None) -> list[str]:
+        """Say that the relay `name` is alive for `lease_ms`, 0 = no more; all that are, sorted."""
+        with available():
+            reply: Any = self._members(
+                keys=["relay_members"], args=[name, lease_ms, "" if now_ms is None else now_ms]
+            )
+        return [each.decode() for each in reply]
 
     def put(
         self,

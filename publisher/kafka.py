@@ -51,24 +51,17 @@ def make_consumer(settings: Settings) -> Consumer:
 
 
 def make_relay_consumer(settings: Settings) -> Consumer:
-    """For the relay: a group of its own, so that neither waits for the other's rebalances."""
+    """For the relay, which assigns its partitions itself (publisher/relay/owners.py)."""
     return Consumer(
         {
             "bootstrap.servers": settings.kafka,
-            "group.id": f"{settings.group}-relay",
-            "group.instance.id": settings.slot,
-            "group.protocol": "classic",
-            "session.timeout.ms": SESSION_MS,
-            "heartbeat.interval.ms": 1_000,
-            "partition.assignment.strategy": "range",
-            # Redis knows what was relayed; offsets kept by the group are never trusted.
+            "group.id": f"{settings.group}-relay",  # needed, but never joined
+            # Redis knows what was relayed.
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": 16_384,
             "fetch.wait.max.ms": 500,
-            # How soon a partition that was added is read.
-            "topic.metadata.refresh.interval.ms": 2_000,
             "error_cb": _on_error,
         }
     )

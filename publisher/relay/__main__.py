@@ -49,7 +49,7 @@ def main() -> int:
     nodes = [RelayNode(url, confirms) for url in settings.grip_url]
     consumer = make_relay_consumer(settings)
     watch = TopicWatch(settings.kafka, rules, stopping)
-    relay = Relay(rules, state, Logs(settings.kafka), consumer, watch, nodes)
+    relay = Relay(settings.slot, rules, state, Logs(settings.kafka), consumer, watch, nodes)
     for thread in (watch, *nodes):
         thread.start()
     if settings.metrics_port:
@@ -58,7 +58,9 @@ def main() -> int:
             lambda: relay.ready and time.monotonic() - relay.stepped_at < STUCK_AFTER_S,
         )
 
+    log.info("relaying as %s", settings.slot)
     relay.run(stopping)
+    relay.leave()
     for node in nodes:
         node.stop()
     consumer.close()

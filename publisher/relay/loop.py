@@ -23,6 +23,7 @@ from publisher.confirms import next_age
 from publisher.relay import metrics as counts
 from publisher.relay.batch import Batch, Record, batch, chunks, confirm
 from publisher.relay.node import RelayNode
+from publisher.relay.owners import owned_by
 from publisher.relay.watch import TopicWatch
 from publisher.schedule import Schedule
 
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 READ = 2_000  # records at once
 BEAT_S = 1.0
+OWN_S = 0.5
+RETRY_S = 1.0
+LEASE_MS = 3_000  # a relay that is silent for so long has its partitions taken over
 # How long a Pushpin that works so far may hold up the others.
 PATIENCE_S = 1.0
 KEY_AGES_S = (3.0, 6.0, 20.0)
@@ -60,13 +64,15 @@ class Topic:
     positions: dict[int, int] = field(default_factory=dict)
     reading: set[int] = field(default_factory=set)
     quiet: Quiet | None = None
+    retry_at: float = 0.0
 
 
 class Relay:
-    """One member of the group of relays. clock: seconds that only go forward."""
+    """One of several relays. name: no other has it. clock: seconds that only go forward."""
 
     def __init__(
         self,
+        name: str,
         rules: Topics,
         state: RelayState,
         logs: Logs,
@@ -75,6 +81,7 @@ class Relay:
         nodes: Sequence[RelayNode],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._name = name
         self._rules = rules
         self._state = state
         self._logs = logs
@@ -83,24 +90,24 @@ class Relay:
         self._nodes = nodes
         self._clock = clock
         self._topics: dict[str, Topic] = {}
-        self._subscribed: frozenset[str] = frozenset()
+        self._found: frozenset[str] | None = None
         self._owned: set[Partition] = set()
         self._late: set[str] = set()
-        self._looked = False
-        self._assigned = False
         self._topic_ids: dict[str, Future[Any]] = {}
         self._key_confirms: Schedule[tuple[str, str, float]] = Schedule()
-        self._beat_at = 0.0
+        self._own_at = self._beat_at = 0.0
         self._backoff_s = 0.0
         self.stepped_at = clock()
 
     @property
     def ready(self) -> bool:
         """Whether it has looked for topics, and reads whatever it was given of them."""
-        if self._watch.topics is None:
-            return False
-        waiting = any(part.number not in self._topic(part).reading for part in self._owned)
-        return (self._assigned or not self._subscribed) and not waiting
+        owned = self._owned
+        return self._found is not None and not any(self._waits(part) for part in owned)
+
+    def _waits(self, part: Partition) -> bool:
+        topic = self._topics.get(part.topic)
+        return topic is None or part.number not in topic.reading
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set. Redis and Kafka may come, go and come back meanwhile."""
@@ -118,10 +125,20 @@ class Relay:
                 log.warning("Kafka: %s; trying again", error)
                 stopping.wait(0.5)
 
+    def leave(self) -> None:
+        """Let the others take over at once."""
+        try:
+            self._state.members(self._name, 0)
+        except UnavailableError as error:
+            log.info("%s: the others take over when the lease ends", error)
+
     def step(self) -> None:
         """One turn. Raises UnavailableError or KafkaException when one of them does not answer."""
         try:
-            self._subscribe()
+            now = self._clock()
+            if now >= self._own_at:
+                self._own_at = now + OWN_S
+                self._take_over()
             self._start_reading()
             for partition, records in self._read().items():
                 if partition.number in self._topic(partition).reading:
@@ -136,45 +153,26 @@ class Relay:
 
     # -- which topics and partitions, from where
 
-    def _subscribe(self) -> None:
+    def _take_over(self) -> None:
+        """Find out which partitions are this relay's, of those that there are now."""
+        members = self._state.members(self._name, LEASE_MS)
         found = self._watch.topics
-        if found is None or found.keys() == self._subscribed:
-            self._looked = self._looked or found is not None
+        if found is None:
             return
-        if self._looked:
-            self._late |= found.keys() - self._subscribed
-        self._looked = True
-        self._subscribed = frozenset(found)
-        log.info("relaying %s", ", ".join(sorted(found)) or "nothing yet")
-        if found:
-            self._consumer.subscribe(
-                sorted(found),
-                on_assign=self._on_assign,
-                on_revoke=self._on_revoke,
-                on_lost=self._on_revoke,
-            )
-        else:
-            self._consumer.unsubscribe()
-            self._owned.clear()
-
-    def _on_assign(self, consumer: Consumer, assigned: Sequence[TopicPartition]) -> None:
-        """Take note; reading starts once Redis has said from where."""
-        consumer.assign([])
-        self._assigned = True
-        self._owned = {Partition(part.topic, part.partition) for part in assigned}
-        for topic in self._topics.values():
-            topic.reading.clear()
-            topic.quiet = None
-            owned = {part.number for part in self._owned if part.topic == topic.name}
-            topic.positions = {n: at for n, at in topic.positions.items() if n in owned}
-        log.info("assigned %s", _describe(self._owned))
-
-    def _on_revoke(self, _consumer: Consumer, _revoked: Sequence[TopicPartition]) -> None:
-        log.info("gave up %s", _describe(self._owned))
-        self._owned = set()
-        for topic in self._topics.values():
-            topic.reading.clear()
-            topic.positions.clear()
+        if self._found is not None:
+            self._late |= found.keys() - self._found
+        self._found = frozenset(found)
+        owned = owned_by(self._name, members, found)
+        if owned == self._owned:
+            return
+        log.info("of %d relays this one has %s", len(members), _describe(owned))
+        for part in self._owned - owned:
+            topic = self._topic(part)
+            topic.reading.discard(part.number)
+            topic.positions.pop(part.number, None)
+        self._owned = owned
+        self._topics = {name: topic for name, topic in self._topics.items() if name in found}
+        self._assign()
 
     def _topic(self, partition: Partition) -> Topic:
         name = partition.topic
@@ -183,17 +181,25 @@ class Relay:
         return self._topics[name]
 
     def _start_reading(self) -> None:
-        waiting = {part for part in self._owned if part.number not in self._topic(part).reading}
+        now = self._clock()
+        names = {part.topic for part in self._owned if self._waits(part)}
+        topics = [self._topic(Partition(name, 0)) for name in sorted(names)]
+        waiting = [topic for topic in topics if topic.retry_at <= now]
         if not waiting:
             return
-        for name in {part.topic for part in waiting}:
-            topic = self._topics[name]
+        for topic in waiting:
             place = self._place(topic)
+            if place is None:
+                topic.retry_at = now + RETRY_S
+                continue
             topic.quiet = None  # confirmed at once: a former owner may have sent less than it wrote
             for part in self._owned:
-                if part.topic == name and part.number < len(place.position.offsets):
+                if part.topic == topic.name and part.number < len(place.position.offsets):
                     topic.positions[part.number] = place.position.offsets[part.number]
                     topic.reading.add(part.number)
+        self._assign()
+
+    def _assign(self) -> None:
         self._consumer.assign(
             [
                 TopicPartition(topic.name, number, topic.positions[number])
@@ -202,12 +208,19 @@ class Relay:
             ]
         )
 
-    def _place(self, topic: Topic) -> Place:
-        """Where the topic stands in Redis; put there, or put right, where it has to be."""
+    def _place(self, topic: Topic) -> Place | None:
+        """Where the topic stands in Redis; put there, or put right, where it has to be.
+
+        None when Kafka does not say where its logs begin and end: no other topic waits for that.
+        """
         # First Redis, then Kafka: what others append meanwhile must not look like more than there
         # is in the log.
         place = self._state.place(topic.name)
-        found = self._look(topic.name)
+        try:
+            found = self._look(topic.name)
+        except UnavailableError as error:
+            log.warning("%s is not relayed for now: %s", topic.name, error)
+            return None
         topic_id = found[0].topic_id
         lows = [each.low for each in found]
         if place is None:
@@ -272,7 +285,8 @@ class Relay:
 
     def _read(self) -> dict[Partition, list[Record]]:
         batches: dict[Partition, list[Record]] = {}
-        first = self._consumer.poll(max(0.0, min(BEAT_S, self._beat_at - self._clock())))
+        due = min(self._beat_at, self._own_at)
+        first = self._consumer.poll(max(0.0, due - self._clock()))
         if first is None:
             return batches
         # consume() waits its whole timeout to fill the batch, so: wait for one, take the rest.

