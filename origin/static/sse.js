@@ -8,6 +8,11 @@ export class Parser {
   #id = "";
   #started = false;
 
+  // The newest id, also of a block without data: where a client that comes back goes on.
+  get lastId() {
+    return this.#id;
+  }
+
   // Feed decoded text; calls onEvent({event, id, data}) for each complete event.
   feed(text, onEvent) {
     if (!this.#started && text) {
