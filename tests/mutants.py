@@ -165,6 +165,48 @@ MUTANTS = (
         '"keys",',
         "tests/e2e/test_idempotency.py::test_values_don_t_share_their_keys",
     ),
+    Mutant(
+        "relay a record again",
+        "holdfast/lua/relay_append.lua",
+        'if known > position then return {"REPLAY", known} end',
+        "",
+        "tests/integration/test_relay_append.py",
+    ),
+    Mutant(
+        "relay past records that Redis lost",
+        "holdfast/lua/relay_append.lua",
+        'if known < position then return {"REWIND", known} end',
+        "",
+        "tests/integration/test_relay_append.py",
+    ),
+    Mutant(
+        "a sequence from the clock alone",
+        "holdfast/lua/relay_append.lua",
+        "math.max(tonumber(state[2]) + 1, tonumber(ARGV[7]) + 1, now)",
+        "now",
+        "tests/integration/test_relay_append.py",
+    ),
+    Mutant(
+        "a resume that does not look for gaps",
+        "origin/catch_up.py",
+        "if not position.reaches(entry.before):",
+        "if False:",
+        "tests/unit/test_catch_up.py",
+    ),
+    Mutant(
+        "lines of events end at LF only",
+        "holdfast/formats.py",
+        'if b"\\n" in data or b"\\r" in data:',
+        'if b"\\n" in data:',
+        "tests/unit/test_events.py",
+    ),
+    Mutant(
+        "a star shows internal topics",
+        "holdfast/topics.py",
+        "or topic.startswith(INTERNAL_PREFIX)",
+        "",
+        "tests/unit/test_topics.py",
+    ),
 )
 
 

@@ -197,3 +197,25 @@ def test_whatever_is_repeated_or_lost_each_record_comes_once_and_in_order(client
         assert found == list(log[: len(found)])
     firsts = [entry.first for entry in entries(relay)]
     assert all(a < b for a, b in pairwise(firsts))
+
+
+def test_a_relay_is_a_member_until_its_lease_ends_or_it_leaves(relay):
+    assert relay.members("b", 3_000, now_ms=1_000) == ["b"]
+    assert relay.members("a", 3_000, now_ms=2_000) == ["a", "b"]
+    assert relay.members("a", 3_000, now_ms=3_999) == ["a", "b"]
+    assert relay.members("a", 3_000, now_ms=4_000) == ["a"]
+    assert relay.members("b", 3_000) == ["b"]
+    assert relay.members("b", 0) == []
+
+
+def test_a_view_stops_when_it_has_enough_and_goes_on_from_a_sequence(relay):
+    relay.put(TOPIC, ID, [0])
+    for offset in range(30):
+        append(relay, chunk(0, offset, offset, text=b"x" * 100), now_us=1_000 + 10 * offset)
+    first = relay.view(TOPIC, 0, 1_000).entries
+    assert 8 <= len(first) < 24
+    rest = relay.view(TOPIC, first[-1].first, 10**6).entries
+    assert [event.offset for entry in (*first, *rest) for event in entry.unpack()] == list(
+        range(30)
+    )
+    assert relay.view(TOPIC, None, 10**6).entries == ()
