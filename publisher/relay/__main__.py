@@ -40,6 +40,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
 
+    if not rules:
+        log.info("values.toml has no [events]: nothing is relayed")
     ensure_named(settings, rules.exact, stopping)
     state = RelayState(connect(settings.redis_url))
 
