@@ -36,7 +36,7 @@ RETRY_S = 1.0
 LEASE_MS = 3_000  # a relay that is silent for so long has its partitions taken over
 # How long a Pushpin that works so far may hold up the others.
 PATIENCE_S = 1.0
-KEY_AGES_S = (3.0, 6.0, 20.0)
+KEY_PAUSES_S = (3.0, 3.0, 14.0)
 MOST_KEY_CONFIRMS = 10_000
 
 
@@ -94,7 +94,9 @@ class Relay:
         self._owned: set[Partition] = set()
         self._late: set[str] = set()
         self._topic_ids: dict[str, Future[Any]] = {}
-        self._key_confirms: Schedule[tuple[str, str, float]] = Schedule()
+        # Where a key's chain stood when it was looked at, and how often it stood still.
+        self._keys: dict[tuple[str, str], tuple[str, int]] = {}
+        self._key_confirms: Schedule[tuple[str, str]] = Schedule()
         self._own_at = self._beat_at = 0.0
         self._backoff_s = 0.0
         self.stepped_at = clock()
@@ -192,7 +194,7 @@ class Relay:
             if place is None:
                 topic.retry_at = now + RETRY_S
                 continue
-            topic.quiet = None  # confirmed at once: a former owner may have sent less than it wrote
+            topic.quiet = None  # confirmed soon: a former owner may have sent less than it wrote
             for part in self._owned:
                 if part.topic == topic.name and part.number < len(place.position.offsets):
                     topic.positions[part.number] = place.position.offsets[part.number]
@@ -359,37 +361,46 @@ class Relay:
         """The owner of partition 0 confirms, and only where nothing moves: a late item or confirm
         would make every viewer recover, while items that follow each other need none."""
         quiet = topic.quiet
-        if quiet is None:
-            quiet = topic.quiet = Quiet(id_, now, 0.0)
-        elif quiet.id != id_:
-            topic.quiet = Quiet(id_, now, next_age(0.0))
-            return
-        if now - quiet.since >= quiet.age_s:
+        if quiet is None or quiet.id != id_:
+            # After a takeover at the next beat already: something may not have been sent.
+            topic.quiet = Quiet(id_, now, 0.0 if quiet is None else next_age(0.0))
+        elif now - quiet.since >= quiet.age_s:
             quiet.age_s = next_age(quiet.age_s)
             counts.CONFIRMS.inc()
             self._send(confirm(topic.name, [(None, id_)]))
 
     def _note_keys(self, topic: str, appended: Sequence[tuple[Chunk, Appended]]) -> None:
-        now = self._clock()
         for _, result in appended:
             for key in result.key_ids:
-                for age_s in KEY_AGES_S:
-                    if len(self._key_confirms) < MOST_KEY_CONFIRMS:
-                        self._key_confirms.set((topic, key, age_s), now + age_s)
+                name = (topic, key)
+                if name not in self._keys and len(self._keys) < MOST_KEY_CONFIRMS:
+                    self._keys[name] = "", 0
+                    self._key_confirms.set(name, self._clock() + KEY_PAUSES_S[0])
 
     def _confirm_keys(self, now: float) -> None:
-        due: dict[str, set[str]] = {}
-        for topic, key, _ in self._key_confirms.take(now):
-            due.setdefault(topic, set()).add(key)
+        """Confirm keys whose chains stood still for 3, 6 and 20 s; then they are forgotten."""
+        due: dict[str, list[str]] = {}
+        for topic, key in self._key_confirms.take(now):
+            due.setdefault(topic, []).append(key)
         for topic, keys in due.items():
-            confirms = self.confirms(topic, keys, whole=False)
-            if confirms is not None:
+            still: list[tuple[str | None, str]] = []
+            for key, id_ in zip(keys, self._state.key_ids(topic, keys), strict=True):
+                before, number = self._keys[topic, key]
+                number = number + 1 if id_ == before else 0
+                if id_ is not None and id_ == before:
+                    still.append((key, id_))
+                if id_ is None or number == len(KEY_PAUSES_S):
+                    del self._keys[topic, key]
+                else:
+                    self._keys[topic, key] = id_, number
+                    self._key_confirms.set((topic, key), now + KEY_PAUSES_S[number])
+            if still:
                 counts.CONFIRMS.inc()
-                self._send(confirms)
+                self._send(confirm(topic, still))
 
-    def confirms(self, topic: str, keys: set[str], *, whole: bool = True) -> Batch | None:
-        """Confirms of keys, and of the topic itself if `whole`, as Redis has them now."""
-        place = self._state.place(topic) if whole else None
+    def confirms(self, topic: str, keys: set[str]) -> Batch | None:
+        """Confirms of a topic and of keys of it, as Redis has them now."""
+        place = self._state.place(topic)
         wanted = sorted(keys)
         ids = zip(wanted, self._state.key_ids(topic, wanted), strict=True)
         channels: list[tuple[str | None, str]] = [(key, id_) for key, id_ in ids if id_ is not None]
