@@ -16,6 +16,7 @@ import multiprocessing
 import statistics
 import time
 from multiprocessing.queues import Queue
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,7 +31,7 @@ from rich.table import Table
 from holdfast.formats import relay_item
 from holdfast.relay_state import RelayState
 from holdfast.state import connect
-from loadtest.relay_stack import create, make_producer, put, relay_stack, until
+from loadtest.relay_stack import create, make_producer, put, relay_stack
 from loadtest.relay_viewer import Viewer, stream
 from stack.layout import Sizes
 from stack.stack import Stack
@@ -159,6 +160,12 @@ def measure_batched(stack: Stack, viewers: int, count: int) -> float:
     return counters.rate(count)
 
 
+def peak_memory_mb(stack: Stack) -> float:
+    """What the relay that runs now has taken at most."""
+    text = Path(f"/proc/{stack.pid('relay-1')}/status").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if "VmHWM" in line) / 1024
+
+
 # -- latency, and everybody coming back
 
 
@@ -178,12 +185,15 @@ async def measure_latency(stack: Stack, seconds: float, rate: float) -> list[flo
                 for block in blocks:
                     if b"\ndata: " in block:
                         took.append(1000 * (now - float(block.rpartition(b"\ndata: ")[2])))
-                if len(took) >= count:
+                if len(took) > count:
                     return
 
     watching = asyncio.create_task(watch())
     await asyncio.sleep(2)
     producer = make_producer(stack)
+    # The first record waits for the producer's own connection and id.
+    put(producer, topic, 0, b"%.6f" % time.monotonic())
+    await asyncio.to_thread(producer.flush, 30)
     started = time.monotonic()
     for number in range(count):
         await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
@@ -191,7 +201,7 @@ async def measure_latency(stack: Stack, seconds: float, rate: float) -> list[flo
         producer.poll(0)
     async with asyncio.timeout(30):
         await watching
-    return took
+    return took[1:]
 
 
 async def measure_return(stack: Stack, viewers: int) -> dict[str, float]:
@@ -266,9 +276,10 @@ def _redis_calls(stack: Stack) -> float:
 def main(latency_s: float, returning: int) -> None:
     """Print the rates, the latency, and what a Pushpin's restart costs."""
     table = Table("viewers", "per record, /s", "Holdfast, /s", "ratio", "to all, /s", box=None)
+    memory = 0.0
     with relay_stack(Sizes()) as stack:
         for viewers, each, batched in (
-            (1, 2_000, 300_000),
+            (1, 2_000, 1_000_000),
             (10, 2_000, 200_000),
             (100, 1_000, 30_000),
         ):
@@ -276,10 +287,11 @@ def main(latency_s: float, returning: int) -> None:
             slow = measure_each(stack, viewers, each)
             console.print(f"{viewers} viewers, Holdfast")
             fast = measure_batched(stack, viewers, batched)
-            until(lambda: stack.status(), "the stack")
+            memory = max(memory, peak_memory_mb(stack))
             row = (slow, fast, fast / slow, fast * viewers)
             table.add_row(str(viewers), *(f"{figure:,.0f}" for figure in row))
         Console().print(table)
+        print(f"the relay's memory, at most: {memory:.0f} MB")
         console.print("latency")
         took = asyncio.run(measure_latency(stack, latency_s, 100.0))
         cuts = statistics.quantiles(took, n=100)
