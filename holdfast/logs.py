@@ -66,7 +66,7 @@ class Logs:
         try:
             found = self._admin.list_topics(timeout=TIMEOUT_S).topics
         except KafkaException as error:
-            raise UnavailableError(f"Kafka: {error.args[0].str()}") from error
+            raise KafkaUnavailableError(error.args[0].str()) from error
         return {name: len(topic.partitions) for name, topic in found.items() if not topic.error}
 
     def offsets(self, partitions: Iterable[Partition], which: OffsetSpec) -> dict[Partition, int]:
@@ -76,9 +76,9 @@ class Logs:
         try:
             return {part: asked[key].result(TIMEOUT_S).offset for part, key in wanted.items()}
         except KafkaException as error:
-            raise UnavailableError(f"Kafka: {error.args[0].str()}") from error
+            raise KafkaUnavailableError(error.args[0].str()) from error
         except TimeoutError as error:
-            raise UnavailableError("Kafka does not answer") from error
+            raise KafkaUnavailableError("no answer") from error
 
     def ask_ids(self, topics: Iterable[str]) -> dict[str, Future[Any]]:
         """Ask for the topics' ids without waiting; each result's `topic_id` is one."""

@@ -68,7 +68,8 @@ class Checker:
     """
 
     def __init__(self) -> None:
-        self.position: Position | None = None
+        self._id = b""
+        self._sequence = 0
         self.expected: dict[int, int] = {}
         self.events = 0
         self.bytes = 0
@@ -77,8 +78,16 @@ class Checker:
         self._rest = b""
 
     @property
+    def position(self) -> Position | None:
+        return Position.parse(self._id.decode())
+
+    @position.setter
+    def position(self, position: Position) -> None:
+        self._id, self._sequence = position.id.encode(), position.sequence
+
+    @property
     def last_id(self) -> str:
-        return self.position.id if self.position else ""
+        return self._id.decode()
 
     def begin(self) -> None:
         """A new connection: what was not complete of the old one is gone."""
@@ -91,41 +100,46 @@ class Checker:
             self._block(block)
 
     def _block(self, block: bytes) -> None:
-        fields: dict[bytes, bytes] = {}
-        for line in block.split(b"\n"):
-            name, _, value = line.partition(b": ")
-            fields[name] = value if name not in fields else fields[name] + b"\n" + value
+        id_, plain, data = block.partition(b"\nevent: message\ndata: ")
+        sequence, _, rest = id_.removeprefix(b"id: ").partition(b"/")
+        if plain and id_.startswith(b"id: "):
+            self._event(id_, rest, data)
+        else:
+            at = self._other(block)
+            if at is None:
+                return
+            id_, sequence = b"id: " + at.id.encode(), b"%d" % at.sequence
+        if int(sequence) < self._sequence:
+            self.violations.append(f"a sequence that went back: {self._sequence}, {id_!r}")
+        self._id, self._sequence = id_.removeprefix(b"id: "), int(sequence)
+
+    def _event(self, id_: bytes, offsets: bytes, data: bytes) -> None:
+        words = data.split(b" ", 2)
+        partition, offset = int(words[0]), int(words[1])
+        due = self.expected.get(partition, 0)
+        self.events += 1
+        if offset != due:
+            self.violations.append(f"partition {partition}: {due} was due, {offset} came")
+        if int(offsets.split(b",")[partition]) != offset + 1:
+            self.violations.append(f"{id_!r} is the id of {partition} {offset}")
+        self.expected[partition] = offset + 1
+
+    def _other(self, block: bytes) -> Position | None:
+        """A reset, or a position without an event; None for a comment."""
+        fields = dict(line.partition(b": ")[::2] for line in block.split(b"\n"))
         at = Position.parse(fields.get(b"id", b"").decode())
         if at is None:
-            return
-        if b"data" not in fields:
-            self._says_where(at)
-        elif fields.get(b"event") == b"reset":
+            return None
+        if fields.get(b"event") == b"reset":
             self.resets.append(fields[b"data"].decode())
             self.expected = dict(enumerate(at.offsets))
-        else:
-            self._event(at, fields[b"data"])
-        if self.position is not None and at.sequence < self.position.sequence:
-            self.violations.append(f"a sequence that went back: {self.position.id}, {at.id}")
-        self.position = at
-
-    def _says_where(self, at: Position) -> None:
-        """A position without an event: it must be where the events have led to."""
-        if self.position is None:
+        elif b"data" in fields:
+            self.violations.append(f"an event of another kind: {block[:100]!r}")
+        elif not self._id:
             self.expected = dict(enumerate(at.offsets))
         elif any(offset != self.expected.get(n, 0) for n, offset in enumerate(at.offsets)):
             self.violations.append(f"at {at.id}, but {self.expected} was due")
-
-    def _event(self, at: Position, data: bytes) -> None:
-        partition, offset = (int(word) for word in data.split(b" ", 2)[:2])
-        self.events += 1
-        if offset != self.expected.get(partition, 0):
-            self.violations.append(
-                f"partition {partition}: {self.expected.get(partition, 0)} was due, {offset} came"
-            )
-        if at.offset(partition) != offset + 1:
-            self.violations.append(f"{at.id} is the id of {partition} {offset}")
-        self.expected[partition] = offset + 1
+        return at
 
 
 class Viewer(Checker):

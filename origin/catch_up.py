@@ -18,6 +18,7 @@ from origin.replay import Done, GoneError, Replay
 
 # Pages of this size, linked: an answer must not grow with what a viewer has missed.
 PAGE_BYTES = 250_000
+KAFKA_PAGE_BYTES = 1_000_000  # each read of Kafka has its price, whatever it brings
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class CatchUp:
                     text = encode(rules, number, offset, record.key, record.value, record.headers)
                     parts.append(with_id(position.id, text))
                     size += len(text)
-                if size > PAGE_BYTES:
+                if size > KAFKA_PAGE_BYTES:
                     break
         return parts, position
 

@@ -12,7 +12,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
-from holdfast.errors import UnavailableError
+from holdfast.errors import KafkaUnavailableError, UnavailableError
 from holdfast.logs import Log, Logs
 from holdfast.state import Partition
 
@@ -106,7 +106,7 @@ class Replay:
                 if not messages and time.monotonic() > deadline:
                     if some:
                         return
-                    raise UnavailableError(f"Kafka does not deliver {topic}")
+                    raise KafkaUnavailableError(f"{topic} is not delivered")
                 for message in messages:
                     record = _record(message)
                     number = record.partition
@@ -127,7 +127,7 @@ class Replay:
             consumer = consumer or self._connect()
             yield consumer
         except KafkaException as error:
-            raise UnavailableError(f"Kafka: {error}") from error
+            raise KafkaUnavailableError(str(error)) from error
         finally:
             if consumer is not None:
                 consumer.unassign()
@@ -161,4 +161,4 @@ def _record(message: Any) -> Record:
         )
     if error.code() in _GONE:
         raise GoneError(str(error))
-    raise UnavailableError(f"Kafka: {error}")
+    raise KafkaUnavailableError(str(error))

@@ -13,7 +13,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from holdfast.errors import UnavailableError
+from holdfast.errors import KafkaUnavailableError, UnavailableError
 from holdfast.logs import Log, Logs
 from holdfast.relay_state import Appended, Chunk, Place, RelayState
 from holdfast.state import Partition
@@ -117,7 +117,7 @@ class Relay:
             try:
                 self.step()
                 self._backoff_s = 0.0
-            except UnavailableError as error:
+            except UnavailableError as error:  # never Kafka's: _place looks after those
                 metrics.REDIS_ERRORS.inc()
                 self._backoff_s = min(1.0, 0.05 + 2 * self._backoff_s)
                 log.warning("%s; trying again", error)
@@ -220,7 +220,8 @@ class Relay:
         place = self._state.place(topic.name)
         try:
             found = self._look(topic.name)
-        except UnavailableError as error:
+        except KafkaUnavailableError as error:
+            metrics.KAFKA_ERRORS.inc()
             log.warning("%s is not relayed for now: %s", topic.name, error)
             return None
         topic_id = found[0].topic_id
