@@ -68,9 +68,9 @@ class UpdateProducer:
                         "enable.idempotence": True,
                         "acks": "all",
                         "message.timeout.ms": ACK_TIMEOUT_MS,
-                        # Who posts at the same moment shares a request to Kafka: a fifth more
-                        # acknowledged updates per second, for one millisecond.
-                        "linger.ms": 1,
+                        # 1 ms would take a tenth more updates per second, but costs the median
+                        # POST more than that (docs/performance.md).
+                        "linger.ms": 0,
                         # As Java's producers do, so that all agree which partition a key is on.
                         "partitioner": "murmur2_random",
                         "error_cb": lambda error: log.warning("Kafka: %s", error),
