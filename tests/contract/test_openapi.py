@@ -33,7 +33,8 @@ def _without_streams():
     document = yaml.safe_load((REPO / "docs" / "openapi.yaml").read_text())
     document["components"]["parameters"]["Name"]["schema"] = {
         "type": "string",
-        "enum": ["counter", "visits", "headline", "sum.a", "nobody"],
+        # Not the counter: sums near the end of 64 bits would reject what other tests add.
+        "enum": ["sum.openapi", "headline", "sum.never-released", "nobody"],
     }
     for parameter in document["paths"]["/values/{name}"]["get"]["parameters"]:
         if parameter.get("name") == "as":
