@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from loadtest.fanout.nchan import Nchan
-from loadtest.request_rate import own_stack
 from stack.load import cpu, machine
 from stack.load.ages import Ages, on_screens
 from stack.load.crowd import Crowd
 from stack.sweep.step import Load, measure
+from stack.temporary import temporary_stack
 
 PATIENCE_S = 60.0
 
@@ -34,7 +34,7 @@ def main(updates: float, viewers: int, rate: float, seconds: float) -> None:
     table = Table(
         *("", "deliveries/s", "age p50, s", "age p99, s", "cores", "viewers' cores"), box=None
     )
-    with own_stack() as stack:
+    with temporary_stack() as stack:
         load = Load(updates, arrivals=0.0, stay_s=0.0, readers=0.0, standing=viewers)
         row = measure(stack, rate, load, seconds)
         parts = sum(share for part, share in row.cores.items() if part != "viewers")

@@ -18,11 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast.values import HOME_TOPIC
-from loadtest.publisher_rate import own_stack
+from loadtest.publisher_rate import VALUES
 from publisher.kafka import PARTITIONS
 from stack.load import cpu, machine
 from stack.load.updates import Updates
 from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 PATIENCE_S = 90.0
 UPDATES = 20.0  # per second, of the one value that changes
@@ -36,7 +37,7 @@ def main(sizes: Sequence[int], after: float, seconds: float) -> None:
     """Measure the publisher beside idle values."""
     table = Table("values", "idle: publisher", "Redis", "one changes: publisher", "Redis", box=None)
     for size in sizes:
-        with own_stack() as stack:
+        with temporary_stack(VALUES) as stack:
             _release_each(stack, size)
             time.sleep(after)
             idle = _shares(stack, seconds)

@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
-from loadtest.request_rate import own_stack
 from stack.load import machine
 from stack.load.answer import Answer
 from stack.sweep.step import VALUE, set_rate
+from stack.temporary import temporary_stack
 
 _SHOWN = re.compile(rb'"value":(-?\d+)')
 HEADERS = {"Content-Type": "application/json"}
@@ -60,7 +60,7 @@ class _Screen:
 def main(posts: int, pause: float) -> None:
     """Measure the way of single updates."""
     acknowledged, shown = [], []
-    with own_stack() as stack:
+    with temporary_stack() as stack:
         set_rate(stack, float("inf"))
         parts = urlsplit(stack.url)
         address = parts.hostname or "", parts.port or 80

@@ -9,12 +9,7 @@ one POST to Pushpin's /publish/ for each.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import click
 import redis
@@ -28,6 +23,7 @@ from holdfast.values import HOME_TOPIC
 from publisher.kafka import PARTITIONS
 from stack.load import cpu, machine
 from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 VALUES = '[values.counter]\nreduce="sum"\ndefault=true\n[values."sum.*"]\nreduce="sum"\n'
 PATIENCE_S = 120.0
@@ -43,7 +39,7 @@ def main(records: int, one_by_one: int, sizes: tuple[int, ...]) -> None:
     table.box = None
     console = Console(stderr=True, highlight=False)
     for size in sizes:
-        with own_stack() as stack:
+        with temporary_stack(VALUES) as stack:
             console.print(f"{size} values: writing {records:,} records")
             stack.stop_part("publisher-1")
             _write(stack, size, records)
@@ -149,23 +145,6 @@ def _publish_each(stack: Stack, records: int) -> float:
     took = time.perf_counter() - began
     consumer.close()
     return count / took
-
-
-@contextmanager
-def own_stack() -> Iterator[Stack]:
-    """A stack with a family of sums, in a folder that goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-rate-"))
-    values = folder.with_suffix(".toml")
-    values.write_text(VALUES)
-    stack = Stack(folder, port=0, pushpin_port=0, values=values)
-    try:
-        stack.start()
-        stack.wait_ready()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
-        values.unlink()
 
 
 if __name__ == "__main__":

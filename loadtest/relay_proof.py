@@ -21,10 +21,11 @@ from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from loadtest.relay_stack import create, make_producer, put, relay_stack
+from loadtest.relay_stack import VALUES, create, make_producer, put
 from loadtest.relay_viewer import Viewer
 from stack.layout import Sizes
 from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 TOPIC, PARTITIONS = "shown.proof", 4
 STEP_S = 0.2
@@ -173,7 +174,7 @@ async def run(stack: Stack, records: int, rate: float, count: int, drop: float) 
 @click.option("--drop", default=0.2, show_default=True, help="Drops per viewer and second.")
 def main(records: int, rate: float, viewers: int, drop: float) -> None:
     """Exit code 1 when anything was lost, doubled or out of order."""
-    with relay_stack(Sizes(publishers=2, pushpins=2)) as stack:
+    with temporary_stack(VALUES, sizes=Sizes(publishers=2, pushpins=2)) as stack:
         good = asyncio.run(run(stack, records, rate, viewers, drop))
     raise SystemExit(0 if good else 1)
 

@@ -31,10 +31,10 @@ from rich.table import Table
 from holdfast.formats import relay_item
 from holdfast.relay_state import RelayState
 from holdfast.state import connect
-from loadtest.relay_stack import create, make_producer, put, relay_stack
+from loadtest.relay_stack import VALUES, create, make_producer, put
 from loadtest.relay_viewer import Viewer, stream
-from stack.layout import Sizes
 from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 EVENT = b"x" * 100
 PARTITIONS = 4
@@ -277,7 +277,7 @@ def main(latency_s: float, returning: int) -> None:
     """Print the rates, the latency, and what a Pushpin's restart costs."""
     table = Table("viewers", "per record, /s", "Holdfast, /s", "ratio", "to all, /s", box=None)
     memory = 0.0
-    with relay_stack(Sizes()) as stack:
+    with temporary_stack(VALUES) as stack:
         for viewers, each, batched in (
             (1, 2_000, 1_000_000),
             (10, 2_000, 200_000),

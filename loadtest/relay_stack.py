@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import click
 import httpx
@@ -15,7 +11,6 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from stack.layout import Sizes
 from stack.stack import Stack
 
 VALUES = """
@@ -25,22 +20,6 @@ default = true
 [events."shown.*"]
 max_replay = 1000000
 """
-
-
-@contextmanager
-def relay_stack(sizes: Sizes) -> Iterator[Stack]:
-    """Ready when it is given; ended, and its folder gone, afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-"))
-    values = folder / "values.toml"
-    values.write_text(VALUES)
-    stack = Stack(folder, port=0, pushpin_port=0, sizes=sizes, values=values)
-    try:
-        stack.start()
-        stack.wait_ready()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def create(stack: Stack, topic: str, partitions: int) -> None:

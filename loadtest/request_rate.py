@@ -9,16 +9,12 @@ trivial route. Starts a stack of its own; each figure is the median of some roun
 from __future__ import annotations
 
 import select
-import shutil
 import socket
 import statistics
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -28,6 +24,7 @@ from rich.table import Table
 from stack.load import cpu, machine
 from stack.load.answer import Answer
 from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 VALUE = "counter"
 UPDATE = b'{"add":1}'
@@ -132,7 +129,7 @@ def kinds(stack: Stack) -> list[Kind]:
 def main(connections: int, seconds: float, rounds: int, only: Sequence[str]) -> None:
     """Measure requests per second at nginx and at the origin."""
     results: dict[str, list[Taken]] = {}
-    with own_stack() as stack:
+    with temporary_stack(post_rate=1_000_000) as stack:
         rows = [row for row in kinds(stack) if not only or any(word in row.name for word in only)]
         for _ in range(rounds):
             for row in rows:
@@ -160,20 +157,6 @@ def main(connections: int, seconds: float, rounds: int, only: Sequence[str]) -> 
             ", ".join(f"{part} {share:.2f}" for part, share in cores.items() if share >= 0.01),
         )
     out.print(table)
-
-
-@contextmanager
-def own_stack() -> Iterator[Stack]:
-    """A stack with one of each part, in a folder that goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-rate-"))
-    stack = Stack(folder, port=0, pushpin_port=0)
-    try:
-        stack.start()
-        stack.wait_ready()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

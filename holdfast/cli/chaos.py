@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -23,7 +20,7 @@ from stack.chaos.check import Outcome
 from stack.chaos.faults import FAULTS
 from stack.chaos.round import VALUES, Load, play, prepare
 from stack.layout import Sizes
-from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 SIZES = Sizes(publishers=2, pushpins=2)
 PARTS = (
@@ -72,7 +69,11 @@ def chaos(
     signal.signal(signal.SIGTERM, end)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
-        with _own_stack(console) as stack, Progress(*columns, console=console) as progress:
+        console.print("starting a stack of its own")
+        with (
+            temporary_stack(VALUES, sizes=SIZES) as stack,
+            Progress(*columns, console=console) as progress,
+        ):
             asyncio.run(prepare(stack.url))
             for number, (part, fault) in enumerate(rows, 1):
                 title = f"{number}/{len(rows)} {part}, {fault.name}"
@@ -97,23 +98,6 @@ def chaos(
     if write is not None:
         report.write(Path(write), outcomes)
     sys.exit(0 if all(outcome.good for outcome in outcomes) else 1)
-
-
-@contextmanager
-def _own_stack(console: Console) -> Iterator[Stack]:
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-chaos-"))
-    values = folder.with_suffix(".toml")
-    values.write_text(VALUES)
-    stack = Stack(folder, port=0, pushpin_port=0, sizes=SIZES, values=values)
-    try:
-        console.print("starting a stack of its own")
-        stack.start()
-        stack.wait_ready()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
-        values.unlink()
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import shutil
 import signal
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -18,10 +15,10 @@ from rich.table import Table
 
 from holdfast.errors import HoldfastError
 from stack.load import machine
-from stack.stack import Stack
 from stack.sweep import report
 from stack.sweep.choice import recommend
 from stack.sweep.step import Load, Measured, measure
+from stack.temporary import temporary_stack
 
 RATES = "0.2,0.5,1,2,5,10,50,unlimited"
 
@@ -86,7 +83,8 @@ def sweep(
     rows: list[Measured] = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
-        with _own_stack(console) as stack, Progress(*columns, console=console) as progress:
+        console.print("starting a stack of its own")
+        with temporary_stack() as stack, Progress(*columns, console=console) as progress:
             for number, rate in enumerate(rates, 1):
                 title = f"{number}/{len(rates)} {report.name_of(rate)} releases/s"
                 task = progress.add_task(title)
@@ -104,20 +102,6 @@ def sweep(
     wanted = f"p99 within {age:g} s and at most {origin_budget:g} origin requests/s"
     found = "no rate" if choice.rate is None else f"{report.name_of(choice.rate)} releases/s"
     click.echo(f"for {wanted}: {found} ({choice.why})")
-
-
-@contextmanager
-def _own_stack(console: Console) -> Iterator[Stack]:
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-sweep-"))
-    stack = Stack(folder, port=0, pushpin_port=0)
-    try:
-        console.print("starting a stack of its own")
-        stack.start()
-        stack.wait_ready()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _show(rows: Sequence[Measured], load: Load) -> None:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import statistics
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import FrameType
 
 import click
@@ -21,7 +18,7 @@ from loadtest.fanout.nchan import Nchan
 from loadtest.fanout.probe import Round, Target, play
 from loadtest.fanout.pushpin import BarePushpin
 from stack.load import machine
-from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 TARGETS = ("bare pushpin", "nchan", "chain at pushpin", "chain at nginx")
 
@@ -79,7 +76,7 @@ def _targets(opened: ExitStack, names: Sequence[str]) -> dict[str, Target]:
     if "nchan" in names:
         targets["nchan"] = opened.enter_context(Nchan())  # type: ignore[assignment]
     if any(name.startswith("chain") for name in names):
-        stack = opened.enter_context(own_stack())
+        stack = opened.enter_context(temporary_stack())
         if "chain at pushpin" in names:
             targets["chain at pushpin"] = Chain(stack, stack.pushpin_url)
         if "chain at nginx" in names:
@@ -87,20 +84,6 @@ def _targets(opened: ExitStack, names: Sequence[str]) -> dict[str, Target]:
     for target in targets.values():
         target.publish()
     return targets
-
-
-@contextmanager
-def own_stack() -> Iterator[Stack]:
-    """A stack with one of each part, in a folder that goes with it."""
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-fan-"))
-    stack = Stack(folder, port=0, pushpin_port=0)
-    try:
-        stack.start()
-        stack.wait_ready()
-        yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _table(results: dict[str, list[Round]]) -> Table:

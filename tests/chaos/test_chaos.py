@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
 from holdfast.cli.chaos import PARTS, SIZES
 from stack.chaos.faults import FAULTS
 from stack.chaos.round import VALUES, Load, play, prepare
-from stack.stack import Stack
+from stack.temporary import temporary_stack
 
 # Longer than a publisher's session, so that a stopped one wakes up as a zombie.
 LOAD = Load(updates=100, viewers=24, hang_s=8.0)
@@ -29,19 +26,9 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def chaos_stack():
-    folder = Path(tempfile.mkdtemp(prefix="holdfast-"))
-    values = folder.with_suffix(".toml")
-    values.write_text(VALUES)
-    stack = Stack(folder, port=0, pushpin_port=0, sizes=SIZES, values=values)
-    try:
-        stack.start()
-        stack.wait_ready()
+    with temporary_stack(VALUES, sizes=SIZES) as stack:
         asyncio.run(prepare(stack.url))
         yield stack
-    finally:
-        stack.down()
-        shutil.rmtree(folder, ignore_errors=True)
-        values.unlink()
 
 
 @pytest.mark.parametrize(("part", "fault"), ROWS, ids=[" ".join(row) for row in ROWS])

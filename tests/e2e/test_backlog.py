@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Producer
 
+from stack.temporary import temporary_stack
+from tests.conftest import VALUES
 from tests.e2e.metrics import metric
-from tests.e2e.own_stack import own_stack
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 RECORDS = 1_000_000
@@ -23,7 +24,7 @@ CATCH_UP_S = 60
 @pytest.fixture(scope="module")
 def stack():
     # Its own: whoever wipes Redis in the shared one would wait for a million records.
-    with own_stack() as stack:
+    with temporary_stack(VALUES) as stack:
         yield stack
 
 

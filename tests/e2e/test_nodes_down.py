@@ -18,8 +18,9 @@ import redis
 
 from publisher.patience import LEAST_S
 from stack.layout import Sizes
+from stack.temporary import temporary_stack
+from tests.conftest import VALUES
 from tests.e2e.metrics import metric
-from tests.e2e.own_stack import own_stack
 from tests.e2e.viewers import Viewer, post, snapshot, until
 
 SICK = ("varnish-2", "pushpin-2")
@@ -30,7 +31,7 @@ SLOWER_S = 0.2  # at most, in the middle: single ones may meet a busy machine
 
 @pytest.fixture(scope="module")
 def stack():
-    with own_stack(Sizes(varnishes=2, pushpins=2)) as stack:
+    with temporary_stack(VALUES, sizes=Sizes(varnishes=2, pushpins=2)) as stack:
         with redis.Redis.from_url(stack.redis_url) as client:
             client.hset("bucket:visits", mapping={"rate": 1000, "burst": 1000})
         yield stack

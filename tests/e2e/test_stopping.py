@@ -17,7 +17,8 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from stack.layout import Sizes
-from tests.e2e.own_stack import own_stack
+from stack.temporary import temporary_stack
+from tests.conftest import VALUES
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 PATH = "/values/visits?as=sse"
@@ -27,7 +28,7 @@ IN_FLIGHT = 20
 
 @pytest.fixture(scope="module")
 def own():
-    with own_stack(Sizes(origins=2, publishers=2)) as stack:
+    with temporary_stack(VALUES, sizes=Sizes(origins=2, publishers=2)) as stack:
         yield stack
 
 

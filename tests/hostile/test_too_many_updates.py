@@ -9,9 +9,9 @@ import httpx
 import pytest
 import redis
 
-from stack.layout import Sizes
 from stack.stack import Stack
-from tests.e2e.own_stack import own_stack
+from stack.temporary import temporary_stack
+from tests.conftest import VALUES
 from tests.e2e.viewers import Viewer, snapshot, until
 
 RATE = 5
@@ -32,7 +32,7 @@ PATHS = ("/values/counter", "/values/counter?{}", "/values/visits", "/values/./c
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Stack]:
     """A front door that takes 5 updates a second from one address, 10 at once."""
-    with own_stack(Sizes(), post_rate=RATE) as stack:
+    with temporary_stack(VALUES, post_rate=RATE) as stack:
         yield stack
 
 
