@@ -1,4 +1,4 @@
-"""The publisher's loop: read, fold, apply, release, confirm; sleep until the next of them."""
+"""The publisher's loop: read, apply, release, confirm; sleep until the next of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -17,36 +17,20 @@ from holdfast.errors import KafkaUnavailableError, LogStartError, UnavailableErr
 from holdfast.idempotency import KAFKA_HEADER
 from holdfast.log_start import start_offset
 from holdfast.logs import Log, Logs
-from holdfast.state import Fold, Lost, Owed, Partition, Released, State, Wait
-from holdfast.values import HOME_TOPIC, Rules, Values
+from holdfast.state import Partition, State
+from holdfast.values import HOME_TOPIC, Values
 from publisher import metrics
 from publisher.announce import Announcement, Announcer
-from publisher.aside import set_aside
-from publisher.confirms import Confirms
-from publisher.fold import Batch, Record, Rejected, Step, fold, series, sort_records
+from publisher.apply import Applier, Rewind
+from publisher.fold import Record
 from publisher.partitions import Owned
-from publisher.schedule import Schedule
+from publisher.release import Releaser
 
 log = logging.getLogger(__name__)
 
 BATCH = 10_000  # records
 BEAT_S = 1.0
 REFUSED_RETRY_S = 5.0
-REPLAY_PAUSE_S = 0.05
-# A value whose last release still waits to be announced is looked at again this much later.
-ANNOUNCE_PAUSE_S = 0.002
-RELEASE_BATCH = 500  # values in one round trip
-# A rate that an operator raises must count at once, however long the old one made us wait.
-LONGEST_WAIT_S = 1.0
-# An announcement that was not noted in Redis is looked after this much later.
-RECHECK_S = 5.0
-MAX_AGE_S = 300  # of the edge's copies: Surrogate-Control in origin/answers.py
-
-Name = tuple[Partition, str]
-
-
-class Rewind(Exception):
-    """Redis knows less of a partition than this publisher has applied."""
 
 
 class Publisher:
@@ -67,22 +51,19 @@ class Publisher:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._settings = settings
-        self._values = values
+        self._topics = values.topics
         self._state = state
         self._logs = logs
         self._consumer = consumer
-        self._producer = producer
         self._announcer = announcer
         self._clock = clock
         self._wall = wall
         self._owned: dict[Partition, Owned] = {}
         self._reading: set[Partition] = set()
         self._refused: dict[Partition, float] = {}
-        self._pending: Schedule[Name] = Schedule()
-        self._repurges: Schedule[str] = Schedule()
+        self._applier = Applier(values, state, producer, settings.idempotency_keys)
+        self._releaser = Releaser(settings, values, state, announcer, clock)
         self._topic_ids: dict[str, Future[Any]] = {}
-        self._confirms = Confirms()
         self._beat_at = 0.0
         self._backoff_s = 0.0
         self.stepped_at = clock()
@@ -112,7 +93,7 @@ class Publisher:
     def subscribe(self) -> None:
         """Join the group; it assigns partitions within a later step."""
         self._consumer.subscribe(
-            list(self._values.topics),
+            list(self._topics),
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_revoke,
@@ -142,7 +123,8 @@ class Publisher:
             if partition not in self._reading:
                 continue
             try:
-                self._apply(self._owned[partition], records)
+                names = self._applier.apply(self._owned[partition], records)
+                self._releaser.changed(partition, names)
             except Rewind:
                 self._rewind(partition)
         # Only now: an end lies behind the records that came with it.
@@ -151,14 +133,15 @@ class Publisher:
                 self._pass_end(self._owned[partition], end)
         announcements: list[Announcement] = []
         try:
-            self._release(announcements)
+            for partition in self._releaser.release(self._owned, self.caught_up, announcements):
+                self._rewind(partition)
             # A heartbeat vouches for what is released by now. Whoever hears of a release asks the
             # origin, so it is ready by then.
             self._beat()
         finally:
             if announcements:
                 self._announcer.announce(announcements)
-        self._confirm()
+        self._releaser.confirm()
         self.stepped_at = self._clock()
 
     # -- which partitions, from where
@@ -176,10 +159,7 @@ class Publisher:
 
     def _on_revoke(self, _consumer: Consumer, _revoked: Sequence[TopicPartition]) -> None:
         for owned in self._owned.values():
-            for name in owned.names:
-                self._pending.drop((owned.partition, name))
-                self._repurges.drop(name)
-                self._confirms.drop(name)
+            self._releaser.forget(owned)
         log.info("gave up %s", _describe(self._owned))
         self._owned = {}
         self._reading.clear()
@@ -224,34 +204,11 @@ class Publisher:
         # Also after a failure: the call that failed may have done its work, and a Redis that was
         # rolled back has forgotten releases that this publisher thinks are announced.
         if not owned.inherited:
-            self._inherit(owned, now)
-        for name in self._state.dirty(partition):
-            owned.names.add(name)
-            self._pending.soonest((partition, name), now)
+            self._releaser.inherit(owned, self._wall() * 1000)
+        dirty = self._state.dirty(partition)
+        owned.names.update(dirty)
+        self._releaser.changed(partition, dirty)
         self._reading.add(partition)
-
-    def _inherit(self, owned: Owned, now: float) -> None:
-        """Take over what a former owner, or this one on a former Redis, may not have finished."""
-        recent, forgotten = [], []
-        wall_ms = self._wall() * 1000
-        for name, version, released_at_ms in self._state.released(owned.partition):
-            owned.names.add(name)
-            announced = self._confirms.version(name)
-            if announced is not None and announced > version:
-                # The same value may come out of the replay: it needs a version above what was
-                # shown meanwhile.
-                forgotten.append((name, announced))
-                continue
-            # Confirmed soon, however old: viewers may have seen what this Redis knows nothing of.
-            self._confirms.released(name, version, text=self._is_default(name), at=now, now=now)
-            if wall_ms - released_at_ms < MAX_AGE_S * 1000:
-                recent.append((name, version))
-        if forgotten:
-            self._state.reissue(owned.partition, forgotten)
-        if recent:
-            # An edge may have missed these, and only the former owner knew.
-            self._announcer.purge(recent)
-        owned.inherited = True
 
     def _rewind(self, partition: Partition) -> None:
         metrics.REWINDS.labels(partition.topic).inc()
@@ -306,8 +263,8 @@ class Publisher:
     def _pause_s(self) -> float:
         if len(self._reading) < len(self._owned) - len(self._refused):
             return 0.0
-        dues = (self._pending.next(), self._confirms.next(), self._repurges.next(), self._beat_at)
-        due = min(due for due in dues if due is not None)
+        next_release = self._releaser.next()
+        due = self._beat_at if next_release is None else min(self._beat_at, next_release)
         return min(BEAT_S, max(0.0, due - self._clock()))
 
     def _on_message_error(self, message: Any, error: KafkaError) -> None:
@@ -328,95 +285,6 @@ class Publisher:
             self._rewind(owned.partition)
 
     # -- applying
-
-    def _apply(self, owned: Owned, records: list[Record]) -> None:
-        """Apply a batch whole. Raises Rewind."""
-        records = [record for record in records if record.offset >= owned.position]
-        if not records:
-            return
-        partition = owned.partition
-        metrics.RECORDS.labels(partition.topic).inc(len(records))
-        batch = sort_records(partition.topic, records, self._values)
-        metrics.IGNORED.labels(partition.topic).inc(batch.ignored)
-        rejected = (
-            batch.rejected + self._apply_keyed(owned, batch) + self._apply_plain(owned, batch)
-        )
-        self._set_aside(partition, rejected)
-        next_offset = records[-1].offset + 1
-        rewind = self._state.advance(partition, owned.log_start, owned.position, next_offset)
-        if rewind is not None:
-            raise Rewind
-        owned.position = next_offset
-        now = self._clock()
-        for name in batch.steps:
-            owned.names.add(name)
-            self._pending.soonest((partition, name), now)
-
-    def _apply_keyed(self, owned: Owned, batch: Batch) -> list[Rejected]:
-        """Apply the values with idempotency keys, unfolded: some updates may be duplicates."""
-        if not batch.keyed:
-            return []
-        rejected: list[Rejected] = []
-        names = sorted(batch.keyed)
-        all_series = [series(batch.rules[name], batch.steps[name]) for name in names]
-        for name, counted in zip(
-            names,
-            self._state.apply_each(
-                owned.partition,
-                owned.log_start,
-                owned.position,
-                all_series,
-                self._settings.idempotency_keys,
-            ),
-            strict=True,
-        ):
-            if counted is None:
-                raise Rewind
-            metrics.DUPLICATES.labels(owned.partition.topic).inc(counted.duplicates)
-            rejected.extend(
-                _overflow(batch.rules[name], step)
-                for step in batch.steps[name]
-                if step.offset in counted.overflows
-            )
-        return rejected
-
-    def _apply_plain(self, owned: Owned, batch: Batch) -> list[Rejected]:
-        """Apply each value's steps as one fold, or one by one where a sum would overflow."""
-        rejected: list[Rejected] = []
-        todo: list[tuple[Rules, list[Step]]] = [
-            (batch.rules[name], steps)
-            for name, steps in batch.steps.items()
-            if name not in batch.keyed
-        ]
-        while todo:
-            folds: list[Fold] = []
-            sources: list[tuple[Rules, list[Step]]] = []
-            again: list[tuple[Rules, list[Step]]] = []
-            for rules, steps in todo:
-                whole = fold(rules, owned.partition.number, steps)
-                if whole is None:
-                    again.extend((rules, [step]) for step in steps)
-                    continue
-                folds.append(whole)
-                sources.append((rules, steps))
-            words = self._state.apply(owned.partition, owned.log_start, owned.position, folds)
-            for (rules, steps), (word, offset) in zip(sources, words, strict=True):
-                if word == "REWIND":
-                    raise Rewind
-                if word == "PARTIAL":
-                    again.append((rules, [step for step in steps if step.offset >= offset]))
-                elif word == "OVERFLOW":
-                    again.extend((rules, [step]) for step in steps)
-                elif word == "REJECTED":
-                    rejected.append(_overflow(rules, steps[0]))
-            todo = again
-        return rejected
-
-    def _set_aside(self, partition: Partition, rejected: Sequence[Rejected]) -> None:
-        """Copy malformed records to the rejected topic before the offset moves past them."""
-        if rejected:
-            set_aside(self._producer, partition, rejected)
-            metrics.REJECTED.labels(partition.topic).inc(len(rejected))
 
     # -- what is due
 
@@ -444,82 +312,6 @@ class Publisher:
             if rewind is not None:
                 self._rewind(partition)
 
-    def _release(self, announcements: list[Announcement]) -> None:
-        """Release what is due and may be released; adds what is to be announced of it."""
-        now = self._clock()
-        due: dict[Partition, list[Rules]] = {}
-        for partition, name in self._pending.take(now):
-            owned = self._owned.get(partition)
-            rules = self._values.rules(name)
-            if owned is None or rules is None:
-                continue
-            if not self.caught_up(partition):
-                self._pending.set((partition, name), now + REPLAY_PAUSE_S)
-            elif self._announcer.waits(name):
-                self._pending.set((partition, name), now + ANNOUNCE_PAUSE_S)
-            else:
-                due.setdefault(partition, []).append(rules)
-        for partition, values in due.items():
-            for start in range(0, len(values), RELEASE_BATCH):
-                batch = values[start : start + RELEASE_BATCH]
-                announcements.extend(self._release_batch(partition, batch))
-
-    def _release_batch(
-        self, partition: Partition, values: Sequence[Rules]
-    ) -> Iterator[Announcement]:
-        now = self._clock()
-        for rules in values:  # if Redis fails now, all of them are still due
-            self._pending.set((partition, rules.name), now)
-        results = self._state.release(
-            partition,
-            values,
-            position=self._owned[partition].position,
-            budget_rate=self._settings.budget_rate,
-            budget_burst=self._settings.budget_burst,
-        )
-        for rules, result in zip(values, results, strict=True):
-            key = (partition, rules.name)
-            if isinstance(result, Lost):
-                if partition in self._reading:
-                    self._rewind(partition)
-                continue
-            self._pending.drop(key)
-            if isinstance(result, Wait):
-                self._pending.set(key, now + min(LONGEST_WAIT_S, result.ms / 1000))
-            elif isinstance(result, Released | Owed):
-                self._pending.set(key, now + RECHECK_S)
-                yield self._announcement(partition, rules, result, now)
-
-    def _announcement(
-        self, partition: Partition, rules: Rules, result: Released | Owed, now: float
-    ) -> Announcement:
-        text = self._is_default(rules.name)
-        if isinstance(result, Released):
-            metrics.RELEASES.inc()
-            version, snapshot = result.snapshot.version, result.snapshot
-        else:
-            version, snapshot = result.version, None
-        self._confirms.released(rules.name, version, text=text, at=now, now=now)
-        if self._settings.repurge_after:
-            self._repurges.set(rules.name, now + self._settings.repurge_after)
-        return Announcement(partition, rules.name, version, text, snapshot)
-
-    def _confirm(self) -> None:
-        now = self._clock()
-        again = [
-            (name, version)
-            for name in self._repurges.take(now)
-            if (version := self._confirms.version(name)) is not None
-        ]
-        if again:
-            self._announcer.purge(again)
-        publications = self._confirms.take(now)
-        if publications:
-            self._announcer.confirm(publications)
-
-    def _is_default(self, name: str) -> bool:
-        return name == self._values.default.name
-
 
 def _partition(message: Any) -> Partition:
     return Partition(message.topic(), message.partition())
@@ -534,12 +326,6 @@ def _record(message: Any) -> tuple[Partition, Record]:
     return _partition(message), Record(
         message.offset(), message.timestamp()[1], message.key(), message.value(), idempotency_key
     )
-
-
-def _overflow(rules: Rules, step: Step) -> Rejected:
-    update = step.update.encode(rules.reduce)
-    record = Record(step.offset, step.timestamp, rules.name.encode(), update)
-    return Rejected(record, "the sum would leave 64 bits")
 
 
 def _describe(partitions: Iterable[Partition]) -> str:

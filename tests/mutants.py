@@ -97,7 +97,7 @@ MUTANTS = (
     ),
     Mutant(
         "forget the confirm",
-        "publisher/loop.py",
+        "publisher/release.py",
         "        publications = self._confirms.take(now)\n",
         "        publications = self._confirms.take(now)[:0]\n",
         SIMULATION,
@@ -122,7 +122,7 @@ MUTANTS = (
     ),
     Mutant(
         "trust a Redis that was rolled back",
-        "publisher/loop.py",
+        "publisher/release.py",
         "            self._state.reissue(owned.partition, forgotten)\n",
         "            pass\n",
         "tests/integration/test_publisher.py",
