@@ -92,5 +92,6 @@ sub nothing_newer {
     set resp.http.Cache-Control = "no-cache";
     set resp.http.Access-Control-Allow-Origin = "*";
     set resp.http.Vary = "Accept";
+    set resp.http.X-Cache = "MISS";
     return (deliver);
 }

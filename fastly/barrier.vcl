@@ -1,8 +1,8 @@
 # The purge barrier. A fetch that began before a purge and ends after it carries the old value;
 # stored, it would be served for the whole TTL. So purges are numbered by tickets and noted in a
-# ring of 16 slots, "<ticket> key key ... key=version ... "; what a fetch brings is held against the
-# slots that were written since the fetch began. The versions, which the publisher adds, tell what
-# was announced last while the origin can't be asked (holds.vcl).
+# ring of 16 slots, "<ticket> key key ... "; what a fetch brings is held against the slots that were
+# written since the fetch began. The versions, which the publisher adds, are kept apart, newest
+# first: they tell what was announced last while the origin can't be asked (holds.vcl).
 
 # vmod_var can't count atomically. vsthrottle can: of all who ask for one ticket, it denies all but
 # the first; the others try the next number.
@@ -22,12 +22,25 @@ sub note_purge {
         var.set_int("mine", var.get_int("last") + 16);
         var.set_string("noted", " * ");
     } else {
-        var.set_string("noted", " " + regsuball(
-            req.http.X-Purge-Keys + " " + req.http.Holdfast-Versions, "\s+", " ") + " ");
+        var.set_string("noted", " " + regsuball(req.http.X-Purge-Keys, "\s+", " ") + " ");
     }
+    call note_versions;
     var.global_set("slot" + (var.get_int("mine") % 16), var.get_int("mine") + var.get_string("noted"));
     var.global_set("ticket", "" + var.get_int("mine"));
     set req.http.X-Purge-Id = "edge-" + var.get_int("mine");
+}
+
+# Room for about a thousand values. Two purges at once may lose one's versions: an older tip, which
+# the chain mends.
+sub note_versions {
+    if (req.http.Holdfast-Versions) {
+        var.set_string("versions", " " + regsuball(req.http.Holdfast-Versions, "\s+", " ") + " "
+            + var.global_get("versions"));
+        if (str.count(var.get_string("versions")) > 32768) {
+            var.set_string("versions", str.take(var.get_string("versions"), 32768));
+        }
+        var.global_set("versions", var.get_string("versions"));
+    }
 }
 
 sub claim_ticket {
@@ -73,17 +86,13 @@ sub purged_after_insertion {
     }
 }
 
-# In: "since", "keys". Out: "purged"; and in "tip" the newest version of the first key that was
-# announced, if that is not too long ago.
+# In: "since", "keys". Out: "purged".
 sub look_through_ring {
     var.set_string("purged", "no");
-    var.set_string("tip", "");
-    var.set_int("tip_ticket", 0);
     # The first keys of the object; the last two are its path and `*`.
     var.set_string("key1", regsub(var.get_string("keys"), "^\s*(\S+).*$", " \1 "));
     var.set_string("key2", regsub(var.get_string("keys"), "^\s*\S+\s+(\S+).*$", " \1 "));
     var.set_string("key3", regsub(var.get_string("keys"), "^\s*\S+\s+\S+\s+(\S+).*$", " \1 "));
-    var.set_string("key1=", regsub(var.get_string("keys"), "^\s*(\S+).*$", " \1="));
     var.set_string("path", regsub(var.get_string("keys"), "^.*\s(url:\S+)\s.*$", " \1 "));
     # More purges than slots: what the lost ones named is unknown.
     if (std.integer(var.global_get("ticket"), 0) - var.get_int("since") > 15) {
@@ -117,11 +126,15 @@ sub look_in_slot {
             var.set_string("purged", "yes");
         }
     }
-    if (std.strstr(var.get_string("slot"), var.get_string("key1="))
-        && std.integer(regsub(var.get_string("slot"), " .*$", ""), 0) > var.get_int("tip_ticket")) {
-        var.set_int("tip_ticket", std.integer(regsub(var.get_string("slot"), " .*$", ""), 0));
+}
+
+# In: "keys". Out: "tip", the newest version of the first key that was announced, "" = unknown.
+sub look_for_tip {
+    var.set_string("tip", "");
+    var.set_string("key=", regsub(var.get_string("keys"), "^\s*(\S+).*$", " \1="));
+    if (std.strstr(var.global_get("versions"), var.get_string("key="))) {
         var.set_string("tip", regsub(
-            std.strstr(var.get_string("slot"), var.get_string("key1=")),
+            std.strstr(var.global_get("versions"), var.get_string("key=")),
             "^[^=]*=([0-9]+).*$", "\1"));
     }
 }

@@ -2,6 +2,7 @@
 # Each file holds one noun; README.md tells what each rule is at Fastly.
 
 import std;
+import str;
 import var;
 import vsthrottle;
 import xkey;
@@ -55,6 +56,11 @@ sub forget_what_clients_claim {
     unset req.http.X-Purge-Id;
     unset req.http.X-Ticket;
     set req.http.X-Path = regsub(req.url, "\?.*$", "");
+    # `Connection: Grip-Sig` would keep it from the origin, but not from vcl_hash. Set again, it is
+    # no hop's own any more.
+    if (req.http.Grip-Sig) {
+        set req.http.Grip-Sig = req.http.Grip-Sig;
+    }
 }
 
 # Host is not part of the key: a client could split the cache with it.

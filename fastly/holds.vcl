@@ -38,8 +38,7 @@ sub unchain {
 
 # In: "keys", X-After, and Grip-Channel without a chain.
 sub stand_at_tip {
-    var.set_int("since", 0);
-    call look_through_ring;
+    call look_for_tip;
     if (var.get_string("tip") != "") {
         set resp.http.Grip-Channel = resp.http.Grip-Channel + "; prev-id=" + var.get_string("tip")
             + ", stale; prev-id=" + req.http.X-After + "-" + var.get_string("tip");
@@ -58,6 +57,9 @@ sub synthetic_hold {
     set resp.http.Grip-Hold = "stream";
     set resp.http.Cache-Control = "no-cache";
     set resp.http.X-Accel-Buffering = "no";
+    set resp.http.Access-Control-Allow-Origin = "*";
+    set resp.http.Vary = "Accept";
+    set resp.http.X-Cache = "MISS";
     if (req.http.X-Path == "/stream") {
         set resp.http.Content-Type = "text/plain; charset=utf-8";
         set resp.http.Grip-Channel = "updates";
@@ -81,5 +83,8 @@ sub synthetic_hold {
     }
     var.set_string("keys", req.http.X-Key);
     call stand_at_tip;
+    if (req.method == "HEAD") {
+        call drop_grip;
+    }
     return (deliver);
 }

@@ -3,7 +3,7 @@
 
 sub representation {
     # One spelling for each path: the origin would read these as another's.
-    if (req.http.X-Path ~ "//|%" || (req.http.X-Path ~ "^/values/"
+    if (req.http.X-Path ~ "//|%|#" || (req.http.X-Path ~ "^/values/"
         && req.http.X-Path !~ "^/values/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/history)?$")) {
         return (synth(404));
     }
@@ -15,7 +15,7 @@ sub representation {
             set req.url = req.url + "?as=" + req.http.X-As;
         }
         call ask_plainly;
-    } elsif (req.url ~ "^/stream/?(\?|$)") {
+    } elsif (req.url ~ "^/stream(\?|$)") {
         set req.http.X-Hold = "yes";
         set req.http.Accept = "text/plain";
         call after_of_request;
@@ -30,6 +30,8 @@ sub representation {
     # Everything is small. A 416 would need a problem, and a hold's 206 or 304 would carry Grip-Hold
     # too, and hold a stream without its beginning.
     unset req.http.Range;
+    # It is in X-After, or in the URL. An answer that goes to all must not depend on one's header.
+    unset req.http.Last-Event-ID;
     if (req.http.X-Hold) {
         unset req.http.If-None-Match;
         unset req.http.If-Modified-Since;
@@ -40,21 +42,16 @@ sub representation {
 sub as_of_request {
     if (req.url ~ "[?&]as=") {
         set req.http.X-As = regsub(req.url, "^.*?[?&]as=([^&]*).*$", "\1");
-        if (req.http.X-As !~ "^(json|sse|ndjson)$") {
+        if (req.http.X-As !~ "^(json|sse)$") {
             set req.http.X-As = "invalid";
         }
     } elsif (req.http.Accept ~ "(?i)text/event-stream") {
         set req.http.X-As = "sse";
-    } elsif (req.http.Accept ~ "(?i)application/x-ndjson") {
-        set req.http.X-As = "ndjson";
     } else {
         set req.http.X-As = "json";
     }
     if (req.http.X-As == "sse") {
         set req.http.Accept = "text/event-stream";
-        set req.http.X-Hold = "yes";
-    } elsif (req.http.X-As == "ndjson") {
-        set req.http.Accept = "application/x-ndjson";
         set req.http.X-Hold = "yes";
     } else {
         set req.http.Accept = "application/json";

@@ -34,15 +34,13 @@ class After:
     fault: str | None = None
 
     @classmethod
-    def of_request(cls, *, stream: bool = True) -> After:
-        """`?after=`, or the Last-Event-ID of a client that reaches the origin without the edge.
+    def of_request(cls) -> After:
+        """`?after=`; the edge puts a Last-Event-ID there. A header that is not in the cache
+        key must not change what everybody gets.
 
-        stream: False for a snapshot. A header that is not in its cache key must not change it.
         `unknown` is what the edge makes of an id that is newer than its copy (fastly/after.vcl).
         """
         text = request.args.get("after")
-        if not text and stream:
-            text = request.headers.get("Last-Event-ID")
         if not text:
             return cls()
         if text == "unknown":
@@ -90,7 +88,7 @@ def get_value(name: str) -> Response:
         return _not_found(name)
     if representation == "sse":
         return _sse(snapshot, After.of_request())
-    return _json(snapshot, After.of_request(stream=False))
+    return _json(snapshot, After.of_request())
 
 
 @blueprint.get("/values/<name>/history")

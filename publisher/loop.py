@@ -17,6 +17,7 @@ from holdfast.errors import KafkaUnavailableError, LogStartError, UnavailableErr
 from holdfast.idempotency import KAFKA_HEADER
 from holdfast.log_start import start_offset
 from holdfast.logs import Log, Logs
+from holdfast.records import headers
 from holdfast.state import Partition, State
 from holdfast.values import HOME_TOPIC, Values
 from publisher import metrics
@@ -319,7 +320,7 @@ def _partition(message: Any) -> Partition:
 
 def _record(message: Any) -> tuple[Partition, Record]:
     idempotency_key = None
-    for name, value in message.headers() or ():
+    for name, value in headers(message):
         if name == KAFKA_HEADER:
             idempotency_key = value or b""
             break
