@@ -15,6 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from holdfast.errors import KafkaUnavailableError, UnavailableError
 from holdfast.logs import Log, Logs
+from holdfast.records import headers
 from holdfast.relay_state import Appended, Chunk, Place, RelayState
 from holdfast.state import Partition
 from holdfast.topics import Topics
@@ -424,7 +425,7 @@ class Relay:
 
 
 def _record(message: Any) -> Record:
-    return Record(message.offset(), message.key(), message.value(), message.headers())
+    return Record(message.offset(), message.key(), message.value(), headers(message))
 
 
 def _describe(partitions: Iterable[Partition]) -> str:

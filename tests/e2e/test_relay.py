@@ -21,6 +21,7 @@ from holdfast.relay_state import Appended, Chunk, Event, RelayState
 from loadtest.relay_viewer import Viewer, stream
 from loadtest.sse import EventParser
 from tests.e2e.metrics import metric
+from tests.e2e.raw_record import produce_with_header
 from tests.e2e.relay_topic import RelayTopic
 from tests.e2e.viewers import until
 
@@ -334,6 +335,17 @@ def test_poison_is_shown_as_what_it_is_live_and_again(stack):
         assert json.loads(found[10][1])["bytes"] == MAX_VALUE_BYTES + 1
         assert found[11][0] == "oversized"
         assert found[12] == ("message", "the end")
+
+
+def test_a_header_that_is_not_utf_8_is_no_reason_to_stop(stack):
+    topic = RelayTopic(stack, partitions=1).wait_relayed()
+    with _Collector(topic.url) as live:
+        produce_with_header(stack.kafka, topic.name, b"odd", b"\xff\xfe")
+        topic.put(b"after it", headers=[("event", b"price")])
+        topic.flush()
+        until(lambda: len(live.events) == 2, "both", 30)
+    found = [(event.event, event.data) for event in live.events]
+    assert found == [("message", "odd"), ("price", "after it")]
 
 
 def test_only_the_chosen_fields_leave(stack):
