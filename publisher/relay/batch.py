@@ -103,6 +103,7 @@ def _item(topic: str, key: str | None, body: bytes, id_: str, prev_id: str) -> d
     item = relay_item(events_channel(topic, key), body, id_, prev_id)
     if len(body) > CHUNK_BYTES * 2 and len(msgspec.json.encode(item)) > PLAIN_MOST_BYTES:
         content = base64.b64encode(body).decode()
+        del item["http-stream"]  # Pushpin would read both
         item["formats"] = {"http-stream": {"content-bin": content}}
     return item
 

@@ -311,12 +311,15 @@ def test_poison_is_shown_as_what_it_is_live_and_again(stack):
         (b"\n" * 400_000, {}),
         (b"the end", {}),
     ]
+    failed = metric(stack.relay_urls, "holdfast_publishes_total", result="failed")
     with _Collector(topic.url) as live:
         start = live.wait_id()
         for value, more in sent:
             topic.put(value, **more)
         topic.flush()
         until(lambda: len(live.events) == len(sent), "all", 60)
+    # All of it live: Pushpin refused nothing, and nobody had to recover.
+    assert metric(stack.relay_urls, "holdfast_publishes_total", result="failed") == failed
     again = read(topic.url, len(sent), last_id=start)
     for events in (live.events, again):
         found = [(event.event, event.data) for event in events]
