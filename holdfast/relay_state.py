@@ -46,10 +46,14 @@ class Chunk(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How far a topic is relayed. topic_id: Kafka's id of the log that the offsets belong to."""
+    """How far a topic is relayed. topic_id: Kafka's id of the log that the offsets belong to.
+
+    look: of the events that Redis has (TopicRules.look); None where nobody asked.
+    """
 
     topic_id: str
     position: Position
+    look: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class RelayState:
     def place(self, topic: str) -> Place | None:
         """How far the topic is relayed; None when Redis knows nothing of it."""
         with available():
-            reply: Any = self._redis.hmget(f"relay:{topic}", "topic_id", "seq", "offsets")
+            reply: Any = self._redis.hmget(f"relay:{topic}", "topic_id", "seq", "offsets", "look")
         return None if reply[0] is None else _place(*reply)
 
     def members(self, name: str, lease_ms: int, *, now_ms: int | None = None) -> list[str]:
@@ -133,12 +137,14 @@ class RelayState:
         topic_id: str,
         offsets: Sequence[int],
         *,
+        look: str = "",
         used: int = 0,
         other_log: bool = False,
         now_us: int | None = None,
     ) -> Place:
         """Begin at `offsets`, or move on to them; what holds afterwards.
 
+        look: of the events that will be appended; events of another look are forgotten.
         used: a sequence that viewers may have seen. other_log: forget what Redis knows, although
         the topic's id is the same.
         """
@@ -150,10 +156,11 @@ class RelayState:
                     format_offsets(offsets),
                     used,
                     "1" if other_log else "0",
+                    look,
                     "" if now_us is None else now_us,
                 ],
             )
-        return _place(*reply)
+        return _place(*reply, look.encode())
 
     def append(
         self,
@@ -161,6 +168,7 @@ class RelayState:
         topic_id: str,
         chunks: Sequence[Chunk],
         *,
+        look: str = "",
         used: int = 0,
         keep_events: int = 10_000,
         keep_bytes: int = KEEP_BYTES,
@@ -187,6 +195,7 @@ class RelayState:
                     keep_bytes,
                     keep_keys,
                     "" if now_us is None else now_us,
+                    look,
                     *_key_arguments(chunk),
                 ],
                 client=pipe,
@@ -194,6 +203,22 @@ class RelayState:
         with available():
             replies: list[Any] = pipe.execute()
         return [_appended(chunk, reply) for chunk, reply in zip(chunks, replies, strict=True)]
+
+    def newest_keys(self, topic: str, events: int) -> set[str]:
+        """The keys of the topic's newest `events` events, and of some more."""
+        keys: set[str] = set()
+        newest, seen = "+", 0
+        while seen < events:
+            with available():
+                found: Any = self._redis.xrevrange(f"events:{topic}", newest, "-", count=8)
+            if not found:
+                break
+            for id_, fields in found:
+                newest = f"({id_.decode()}"
+                unpacked = _DECODER.decode(fields[b"events"])
+                seen += len(unpacked)
+                keys.update(event.key for event in unpacked if event.key is not None)
+        return keys
 
     def key_ids(self, topic: str, keys: Sequence[str]) -> list[str | None]:
         """Where the chains of these keys stand."""
@@ -241,9 +266,9 @@ def _key_arguments(chunk: Chunk) -> list[str | int]:
     return [part for key, (number, offset) in last.items() for part in (key, number, offset)]
 
 
-def _place(topic_id: bytes, sequence: bytes, offsets: bytes) -> Place:
+def _place(topic_id: bytes, sequence: bytes, offsets: bytes, look: bytes | None = None) -> Place:
     position = Position(int(sequence), parse_offsets(offsets.decode()))
-    return Place(topic_id.decode(), position)
+    return Place(topic_id.decode(), position, None if look is None else look.decode())
 
 
 def _appended(chunk: Chunk, reply: Any) -> Appended | Known:

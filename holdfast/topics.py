@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable
@@ -40,6 +41,11 @@ class TopicRules:
     @property
     def exact(self) -> bool:
         return "*" not in self.pattern
+
+    @property
+    def look(self) -> str:
+        """What decides how a record looks as an event: events of another look are not shown."""
+        return json.dumps([self.by_key, self.fields])
 
 
 class Topics:

@@ -2,15 +2,15 @@
 -- KEYS: relay:{topic}  events:{topic}  relay_keys:{topic}
 -- ARGV: topic id; partition; the caller's position, next offset (offsets); number of events; the
 --       events (as holdfast/relay_state.py packs them); a sequence that was used; events and bytes to
---       keep; keys to keep; time in us ("" = Redis TIME); then of each key: key, number of its last
---       event in this batch (from 0), offset after that
+--       keep; keys to keep; time in us ("" = Redis TIME); how the events look (TopicRules.look); then
+--       of each key: key, number of its last event in this batch (from 0), offset after that
 -- Result: {"APPENDED", first sequence, sequence before, offsets before, id before of each key ...};
 --       {"REPLAY", offset}: appended up to there; {"REWIND", offset}: Redis knows less than the
---       caller assumes; {"UNKNOWN"}: Redis does not know this topic
+--       caller assumes; {"UNKNOWN"}: Redis does not know this topic, or not with this look
 local relay_key, events_key, keys_key, payload = KEYS[1], KEYS[2], KEYS[3], ARGV[6]
 local partition, position, count = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
-local state = redis.call("HMGET", relay_key, "topic_id", "seq", "offsets", "start", "events", "bytes", "seed")
-if state[1] ~= ARGV[1] then return {"UNKNOWN"} end
+local state = redis.call("HMGET", relay_key, "topic_id", "seq", "offsets", "start", "events", "bytes", "seed", "look")
+if state[1] ~= ARGV[1] or state[8] ~= ARGV[12] then return {"UNKNOWN"} end
 
 local offsets = {}
 for offset in string.gmatch(state[3], "%d+") do offsets[#offsets + 1] = offset end
@@ -42,12 +42,12 @@ end
 
 local result = {"APPENDED", string.format("%.0f", first), state[2], state[3]}
 local seed = state[7]
-if #ARGV > 11 and redis.call("HLEN", keys_key) > tonumber(ARGV[10]) then
+if #ARGV > 12 and redis.call("HLEN", keys_key) > tonumber(ARGV[10]) then
   -- Whose keys are forgotten are told by an id that nobody has.
   redis.call("DEL", keys_key)
   seed = state[2] .. "-" .. state[3]
 end
-for i = 12, #ARGV, 3 do
+for i = 13, #ARGV, 3 do
   result[#result + 1] = redis.call("HGET", keys_key, ARGV[i]) or seed
   redis.call("HSET", keys_key, ARGV[i], id(first + tonumber(ARGV[i + 1]), ARGV[i + 2]))
 end

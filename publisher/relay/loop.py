@@ -18,7 +18,7 @@ from holdfast.logs import Log, Logs
 from holdfast.records import headers
 from holdfast.relay_state import Appended, Chunk, Place, RelayState
 from holdfast.state import Partition
-from holdfast.topics import Topics
+from holdfast.topics import TopicRules, Topics
 from publisher import metrics
 from publisher.confirms import next_age
 from publisher.relay import metrics as counts
@@ -54,11 +54,12 @@ class Quiet:
 class Topic:
     """What this relay knows of a topic. positions: of its own partitions, next offsets.
 
-    used: the highest sequence that it has seen. late: found after the start, so that viewers may
-    have waited for its first record.
+    rules: what may be shown, None = nothing. used: the highest sequence that it has seen. late:
+    found after the start, so that viewers may have waited for its first record.
     """
 
     name: str
+    rules: TopicRules | None
     late: bool
     id: str = ""
     used: int = 0
@@ -66,6 +67,10 @@ class Topic:
     reading: set[int] = field(default_factory=set)
     quiet: Quiet | None = None
     retry_at: float = 0.0
+
+    @property
+    def look(self) -> str:
+        return "" if self.rules is None else self.rules.look
 
 
 class Relay:
@@ -180,7 +185,7 @@ class Relay:
     def _topic(self, partition: Partition) -> Topic:
         name = partition.topic
         if name not in self._topics:
-            self._topics[name] = Topic(name, name in self._late)
+            self._topics[name] = Topic(name, self._rules.rules(name), name in self._late)
         return self._topics[name]
 
     def _start_reading(self) -> None:
@@ -234,7 +239,7 @@ class Relay:
             own = topic.positions if topic.id == topic_id else {}
             offsets = [own.get(number, offset) for number, offset in enumerate(begin)]
             log.info("%s is relayed from offsets %s on", topic.name, offsets)
-            place = self._state.put(topic.name, topic_id, offsets, used=topic.used)
+            place = self._state.put(topic.name, topic_id, offsets, look=topic.look, used=topic.used)
         else:
             offsets = list(place.position.offsets)
             beyond = any(
@@ -255,10 +260,13 @@ class Relay:
                     topic.name,
                     topic_id,
                     lows,
+                    look=topic.look,
                     used=topic.used,
                     other_log=place.topic_id == topic_id,
                 )
-            elif gone or len(offsets) < len(found):
+            elif gone or len(offsets) < len(found) or place.look != topic.look:
+                if place.look != topic.look:
+                    log.info("%s is shown in another way; its events are read again", topic.name)
                 if gone:
                     counts.GAPS.labels(topic.name).inc()
                     log.error(
@@ -266,7 +274,7 @@ class Relay:
                         topic.name,
                         gone,
                     )
-                place = self._state.put(topic.name, topic_id, lows, used=topic.used)
+                place = self._state.put(topic.name, topic_id, lows, look=topic.look, used=topic.used)
         topic.id = topic_id
         topic.used = max(topic.used, place.position.sequence)
         return place
@@ -310,13 +318,18 @@ class Relay:
 
     def _relay(self, partition: Partition, records: Sequence[Record]) -> None:
         topic = self._topic(partition)
-        rules = self._rules.rules(partition.topic)
+        rules = topic.rules
         if rules is None:
             return
         position = topic.positions[partition.number]
         made = list(chunks(rules, partition.number, position, records))
         results = self._state.append(
-            topic.name, topic.id, made, used=topic.used, keep_events=rules.max_replay
+            topic.name,
+            topic.id,
+            made,
+            look=topic.look,
+            used=topic.used,
+            keep_events=rules.max_replay,
         )
         appended: list[tuple[Chunk, Appended]] = []
         for chunk, result in zip(made, results, strict=True):
@@ -351,6 +364,8 @@ class Relay:
             place = self._state.place(topic.name)
             if place is None or place.topic_id != topic.id:
                 self._again(topic, "Redis has lost it")
+            elif place.look != topic.look:
+                self._again(topic, "another relay shows it in another way")
             elif any(
                 place.position.offset(number) < topic.positions[number] for number in topic.reading
             ):

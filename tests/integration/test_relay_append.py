@@ -156,6 +156,57 @@ def test_forgotten_keys_are_told_by_an_id_that_nobody_has(relay):
     assert relay.view(TOPIC, None, 0, "b").key_id == before.grip_id
 
 
+def test_events_of_another_look_are_neither_kept_nor_appended(relay, client):
+    relay.put(TOPIC, ID, [0], look="all of it", now_us=1)
+    secret = chunk(0, 0, 0, key="a", text=b"data: secret\n\n")
+    append(relay, secret, look="all of it", now_us=100)
+    before = relay.place(TOPIC)
+    after = relay.put(TOPIC, ID, [0], look="a part")
+    assert (after.look, after.position.offsets) == ("a part", (1,))
+    assert after.position.sequence > before.position.sequence
+    assert relay.place(TOPIC) == after
+    assert entries(relay) == ()
+    assert not client.exists(f"relay_keys:{TOPIC}")
+    view = relay.view(TOPIC, None, 0, "a")
+    assert (view.key_id, view.since) == (after.position.grip_id, 0)
+    # A relay that was not restarted yet.
+    assert append(relay, chunk(0, 1, 1), look="all of it") == [Known(None)]
+    (shown,) = append(relay, chunk(0, 1, 1, key="a"), look="a part")
+    assert shown.key_ids == {"a": after.position.grip_id}
+    assert relay.put(TOPIC, ID, [0], look="a part") == relay.place(TOPIC)
+
+
+def test_the_size_of_a_stream_that_was_dropped_is_not_counted_on(relay, client):
+    relay.put(TOPIC, ID, [0])
+    append(relay, chunk(0, 0, *range(9)), keep_events=10)
+    relay.put(TOPIC, ID, [0], look="other")
+    for offset in range(9, 20):
+        append(relay, chunk(0, offset, offset), look="other", keep_events=10)
+        kept = client.xlen(f"events:{TOPIC}")
+    assert kept == 11
+
+
+def test_records_that_are_gone_break_the_chains_of_keys_too(relay):
+    relay.put(TOPIC, ID, [0])
+    append(relay, chunk(0, 0, 0, key="a"))
+    after = relay.put(TOPIC, ID, [5]).position
+    assert relay.key_ids(TOPIC, ["a"]) == [None]
+    (next_,) = append(relay, chunk(0, 5, 5, key="a"), chunk(0, 6, 6, key="b"))[:1]
+    assert next_.key_ids == {"a": after.grip_id}
+    assert relay.view(TOPIC, None, 0, "b").key_id != after.grip_id
+    assert relay.view(TOPIC, None, 0, "c").key_id == after.grip_id
+
+
+def test_the_newest_keys_are_found(relay):
+    relay.put(TOPIC, ID, [0])
+    assert relay.newest_keys(TOPIC, 5) == set()
+    for offset in range(30):
+        append(relay, chunk(0, offset, offset, key=f"k{offset}"))
+    assert {f"k{number}" for number in range(25, 30)} <= relay.newest_keys(TOPIC, 5)
+    assert "k0" not in relay.newest_keys(TOPIC, 5)
+    assert relay.newest_keys(TOPIC, 1_000) == {f"k{number}" for number in range(30)}
+
+
 class _Log:
     """Two partitions; offsets with gaps, as compaction leaves them."""
 
