@@ -41,13 +41,15 @@ class RelayNode(Node[Batch]):
         self._room = threading.Condition()
 
     def offer(self, batch: Batch, patience_s: float) -> None:
-        """Queue `batch`. A node that has no room for it in time is owed a confirm instead.
+        """Queue `batch`. A node that has no room for it in time is owed a confirm instead; nobody
+        waits for one that is failing.
 
         What it has in hand stays as small as its queue, however long it takes.
         """
         with self._room:
             if not self._behind:
-                self._behind = not self._room.wait_for(self._has_room, patience_s)
+                self._room.wait_for(lambda: self.failing or self._has_room(), patience_s)
+                self._behind = not self._has_room()
             if self._behind:
                 SKIPPED.labels(self.url).inc()
                 self.owe(batch)
@@ -99,7 +101,7 @@ class RelayNode(Node[Batch]):
         metrics.PUBLISHES.labels(self.url, result).inc()
 
     def _has_room(self) -> bool:
-        return self.failing or self._jobs.qsize() < MOST_QUEUED
+        return self._jobs.qsize() < MOST_QUEUED
 
     def _post(self, body: bytes) -> None:
         answer = self.session.post(
