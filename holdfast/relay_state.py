@@ -160,7 +160,8 @@ class RelayState:
                     "" if now_us is None else now_us,
                 ],
             )
-        return _place(*reply, look.encode())
+        found_id, sequence, found = reply
+        return _place(found_id, sequence, found, look.encode())
 
     def append(
         self,

@@ -23,7 +23,7 @@ from publisher import metrics
 from publisher.confirms import next_age
 from publisher.relay import metrics as counts
 from publisher.relay.batch import Batch, Record, batch, chunks, confirm
-from publisher.relay.node import RelayNode
+from publisher.relay.node import MOST_QUEUED, RelayNode
 from publisher.relay.owners import owned_by
 from publisher.relay.watch import TopicWatch
 from publisher.schedule import Schedule
@@ -31,6 +31,7 @@ from publisher.schedule import Schedule
 log = logging.getLogger(__name__)
 
 READ = 2_000  # records at once
+UNSENT = READ * (MOST_QUEUED + 2)  # a relay that dies has not sent more than so many
 BEAT_S = 1.0
 OWN_S = 0.5
 RETRY_S = 1.0
@@ -200,7 +201,10 @@ class Relay:
             if place is None:
                 topic.retry_at = now + RETRY_S
                 continue
-            topic.quiet = None  # confirmed soon: a former owner may have sent less than it wrote
+            # Confirmed soon, and so are keys: a former owner may have sent less than it wrote.
+            topic.quiet = None
+            if topic.rules is not None and topic.rules.by_key:
+                self._note_keys(topic.name, self._state.newest_keys(topic.name, UNSENT))
             for part in self._owned:
                 if part.topic == topic.name and part.number < len(place.position.offsets):
                     topic.positions[part.number] = place.position.offsets[part.number]
@@ -274,7 +278,9 @@ class Relay:
                         topic.name,
                         gone,
                     )
-                place = self._state.put(topic.name, topic_id, lows, look=topic.look, used=topic.used)
+                place = self._state.put(
+                    topic.name, topic_id, lows, look=topic.look, used=topic.used
+                )
         topic.id = topic_id
         topic.used = max(topic.used, place.position.sequence)
         return place
@@ -340,7 +346,7 @@ class Relay:
                 counts.RELAYED.labels(topic.name).inc(len(chunk.events))
         if appended:
             self._send(batch(topic.name, appended))
-            self._note_keys(topic.name, appended)
+            self._note_keys(topic.name, {key for _, result in appended for key in result.key_ids})
         if len(appended) < len(made):
             self._again(
                 topic, f"Redis does not stand at {position} of partition {partition.number}"
@@ -386,19 +392,19 @@ class Relay:
             counts.CONFIRMS.inc()
             self._send(confirm(topic.name, [(None, id_)]))
 
-    def _note_keys(self, topic: str, appended: Sequence[tuple[Chunk, Appended]]) -> None:
-        for _, result in appended:
-            for key in result.key_ids:
-                name = (topic, key)
-                if name not in self._keys and len(self._keys) < MOST_KEY_CONFIRMS:
-                    self._keys[name] = "", 0
-                    self._key_confirms.set(name, self._clock() + KEY_PAUSES_S[0])
+    def _note_keys(self, topic: str, keys: Iterable[str]) -> None:
+        for key in keys:
+            name = (topic, key)
+            if name not in self._keys and len(self._keys) < MOST_KEY_CONFIRMS:
+                self._keys[name] = "", 0
+                self._key_confirms.set(name, self._clock() + KEY_PAUSES_S[0])
 
     def _confirm_keys(self, now: float) -> None:
         """Confirm keys whose chains stood still for 3, 6 and 20 s; then they are forgotten."""
         due: dict[str, list[str]] = {}
         for topic, key in self._key_confirms.take(now):
             due.setdefault(topic, []).append(key)
+            self._key_confirms.set((topic, key), now + BEAT_S)  # if Redis can't be asked now
         for topic, keys in due.items():
             still: list[tuple[str | None, str]] = []
             for key, id_ in zip(keys, self._state.key_ids(topic, keys), strict=True):
@@ -408,6 +414,7 @@ class Relay:
                     still.append((key, id_))
                 if id_ is None or number == len(KEY_PAUSES_S):
                     del self._keys[topic, key]
+                    self._key_confirms.drop((topic, key))
                 else:
                     self._keys[topic, key] = id_, number
                     self._key_confirms.set((topic, key), now + KEY_PAUSES_S[number])

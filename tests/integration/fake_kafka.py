@@ -109,11 +109,14 @@ class FakeConsumer:
     """The part of confluent_kafka.Consumer that a publisher uses; it never waits.
 
     most: how many messages one poll-and-consume gives. pauses: how long it might have waited.
-    breaks: consume() raises that, once.
+    breaks: consume() raises that, once. says_eof: enable.partition.eof. refused: what is answered
+    for a partition instead of its records.
     """
 
-    def __init__(self, log: FakeLog) -> None:
+    def __init__(self, log: FakeLog, *, says_eof: bool = True) -> None:
         self.log = log
+        self.says_eof = says_eof
+        self.refused: dict[tuple[str, int], KafkaError] = {}
         self.most = 10_000
         self.pauses: list[float] = []
         self.breaks: KafkaError | None = None
@@ -162,12 +165,15 @@ class FakeConsumer:
             return None
         for place, position in self._positions.items():
             records = self.log.partitions[place]
+            if place in self.refused:
+                self._left -= 1
+                return Message(place, position, fault=self.refused[place])
             if position < len(records):
                 self._positions[place] += 1
                 self._ended.discard(place)
                 self._left -= 1
                 return records[position]
-            if place not in self._ended:
+            if self.says_eof and place not in self._ended:
                 self._ended.add(place)
                 return Message(place, position, fault=KafkaError(KafkaError._PARTITION_EOF))
         return None
