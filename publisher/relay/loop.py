@@ -317,9 +317,10 @@ class Relay:
                 metrics.KAFKA_ERRORS.inc()
                 log.warning("%s[%d]: %s", partition.topic, partition.number, error)
                 topic = self._topics.get(partition.topic)
-                if topic is not None and partition in self._owned:
-                    # Records that are gone, or a topic that is: looked at again after a beat.
+                if topic is not None and partition.number in topic.reading:
+                    # Records or a topic that are gone, or may not be read: looked at again then.
                     topic.reading.discard(partition.number)
+                    topic.retry_at = self._clock() + RETRY_S
         return batches
 
     def _relay(self, partition: Partition, records: Sequence[Record]) -> None:
