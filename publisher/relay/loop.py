@@ -36,7 +36,7 @@ BEAT_S = 1.0
 OWN_S = 0.5
 RETRY_S = 1.0
 LEASE_MS = 3_000  # a relay that is silent for so long has its partitions taken over
-# How long a Pushpin that works so far may hold up the others.
+# How long Pushpins that work so far may hold up the others, together: less than a lease.
 PATIENCE_S = 1.0
 KEY_PAUSES_S = (3.0, 3.0, 14.0)
 MOST_KEY_CONFIRMS = 10_000
@@ -104,7 +104,7 @@ class Relay:
         # Where a key's chain stood when it was looked at, and how often it stood still.
         self._keys: dict[tuple[str, str], tuple[str, int]] = {}
         self._key_confirms: Schedule[tuple[str, str]] = Schedule()
-        self._own_at = self._beat_at = 0.0
+        self._own_at = self._beat_at = self._lease_at = 0.0
         self._backoff_s = 0.0
         self.stepped_at = clock()
 
@@ -150,6 +150,8 @@ class Relay:
                 self._take_over()
             self._start_reading()
             for partition, records in self._read().items():
+                if self._clock() >= self._lease_at:
+                    self._stay()
                 if partition.number in self._topic(partition).reading:
                     self._relay(partition, records)
             self._beat()
@@ -162,9 +164,14 @@ class Relay:
 
     # -- which topics and partitions, from where
 
+    def _stay(self) -> list[str]:
+        """Say that this relay is alive; all that are."""
+        self._lease_at = self._clock() + OWN_S
+        return self._state.members(self._name, LEASE_MS)
+
     def _take_over(self) -> None:
         """Find out which partitions are this relay's, of those that there are now."""
-        members = self._state.members(self._name, LEASE_MS)
+        members = self._stay()
         found = self._watch.topics
         if found is None:
             return
@@ -355,8 +362,9 @@ class Relay:
 
     def _send(self, what: Batch) -> None:
         counts.ITEMS.inc()
+        until = self._clock() + PATIENCE_S
         for node in self._nodes:
-            node.offer(what, PATIENCE_S)
+            node.offer(what, max(0.0, until - self._clock()))
 
     # -- what is due
 
