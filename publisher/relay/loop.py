@@ -336,6 +336,8 @@ class Relay:
         if rules is None:
             return
         position = topic.positions[partition.number]
+        # After assign() what was in hand may come once more.
+        records = [record for record in records if record.offset >= position]
         made = list(chunks(rules, partition.number, position, records))
         results = self._state.append(
             topic.name,
