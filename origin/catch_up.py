@@ -73,6 +73,31 @@ class CatchUp:
         view = self._state.view(topic, at.sequence, PAGE_BYTES, key)
         if view is None:
             return None
+        page = self._settled(topic, rules, view, at, key)
+        if page is None and not _leads_on(view, at):
+            # The sequence may be one that a former Redis gave: look at all that there is. The topic
+            # may have moved meanwhile, so this view alone counts from here on.
+            view = self._state.view(topic, 0, PAGE_BYTES, key)
+            if view is None:
+                return None
+            page = self._settled(topic, rules, view, at, key)
+        if page is not None:
+            return page
+        now = view.place.position
+        parts, position = _from_entries(view.entries, at, key)
+        if position == at:
+            try:
+                parts, position = self._from_kafka(topic, rules, at, now, key)
+            except GoneError:
+                return _reset(view, key, "records since then are gone")
+        if position.reaches(now.offsets):
+            return Page(b"".join([*parts, sse_position(now.id)]), now, _chain(view, key))
+        return Page(b"".join([*parts, sse_position(position.id)]), position, None)
+
+    def _settled(
+        self, topic: str, rules: TopicRules, view: View, at: Position, key: str | None
+    ) -> Page | None:
+        """The answer where no events belong to it; None: events follow."""
         now = view.place.position
         if at.sequence < view.since:
             return _reset(view, key, "the topic was re-created")
@@ -84,22 +109,7 @@ class CatchUp:
             return _caught_up(view, key)
         if at.lag(now.offsets) > rules.max_replay:
             return _reset(view, key, f"more than {rules.max_replay} records behind")
-        entries = view.entries
-        if not entries or not at.reaches(entries[0].before):
-            # The sequence may be one that a former Redis gave: look at all that there is.
-            again = self._state.view(topic, 0, PAGE_BYTES, key)
-            if again is None or again.place != view.place:
-                return _link([], at)
-            entries = again.entries
-        parts, position = _from_entries(entries, at, key)
-        if position == at:
-            try:
-                parts, position = self._from_kafka(topic, rules, at, now, key)
-            except GoneError:
-                return _reset(view, key, "records since then are gone")
-        if position.reaches(now.offsets):
-            return Page(b"".join([*parts, sse_position(now.id)]), now, _chain(view, key))
-        return _link(parts, position)
+        return None
 
     def _ahead(self, topic: str, view: View, at: Position, key: str | None) -> Page:
         """The viewer has seen what Redis does not know: it was rolled back, or the id is wrong."""
@@ -134,8 +144,9 @@ class CatchUp:
         return parts, position
 
 
-def _link(parts: list[bytes], position: Position) -> Page:
-    return Page(b"".join([*parts, sse_position(position.id)]), position, None)
+def _leads_on(view: View, at: Position) -> bool:
+    """Whether the stream goes on where `at` stands."""
+    return bool(view.entries) and at.reaches(view.entries[0].before)
 
 
 def _from_entries(

@@ -1,0 +1,72 @@
+"""What a viewer of a topic gets, on a real Redis; Kafka is not there unless a test says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from holdfast.positions import Position
+from holdfast.relay_state import Chunk, Event, RelayState
+from holdfast.topics import TopicRules
+from loadtest.sse import EventParser
+from origin.catch_up import PAGE_BYTES, CatchUp
+from origin.replay import Replay
+
+TOPIC, ID = "test", "the topic's id"
+RULES = TopicRules(TOPIC, by_key=True, max_replay=1_000_000)
+
+
+class NoKafka(Replay):
+    """Nothing here needs Kafka."""
+
+    def __init__(self):
+        super().__init__("")
+
+    def ends(self, topic, partitions):
+        raise AssertionError("Kafka was asked for its ends")
+
+    def read(self, topic, start, end):
+        raise AssertionError(f"Kafka was read from {start} to {end}")
+
+
+class MovingState(RelayState):
+    """Somebody appends an event between any two reads."""
+
+    def view(self, *arguments, **more):
+        view = super().view(*arguments, **more)
+        next_ = view.place.position.offset(0)
+        self.append(TOPIC, ID, [chunk(0, next_, next_)])
+        return view
+
+
+def chunk(partition, position, *offsets, text=b"data: x\n\n"):
+    return Chunk(partition, position, tuple(Event(offset, "a2V5", text) for offset in offsets))
+
+
+def read_on(catch_up, at, key=None):
+    """Follow the links as Pushpin does: all events, and the position of the hold."""
+    events = []
+    parser = EventParser()
+    for _ in range(1_000):
+        page = catch_up.after(TOPIC, RULES, at, key)
+        events.extend(parser.feed(page.body))
+        if page.hold is not None:
+            return events, page.position
+        assert page.position != at, "a link to itself"
+        at = page.position
+    raise AssertionError("it never ends")
+
+
+@pytest.fixture
+def relay(client):
+    return RelayState(client)
+
+
+def test_a_topic_that_moves_between_two_reads_is_no_link_to_itself(client):
+    relay = MovingState(client)
+    relay.put(TOPIC, ID, [0])
+    relay.append(TOPIC, ID, [chunk(0, 0, 0, 1, 2)])
+    # A sequence that a former Redis gave: the second read, from the oldest on, finds the place.
+    at = Position(9_000_000_000_000_000, (1,))
+    page = CatchUp(relay, NoKafka()).after(TOPIC, RULES, at, None)
+    assert page.position.offsets >= (3,)
+    assert [event.id.split("/")[1] for event in EventParser().feed(page.body)][:2] == ["2", "3"]
