@@ -230,17 +230,27 @@ class RelayState:
         return [None if each is None else each.decode() for each in reply]
 
     def view(
-        self, topic: str, after: int | None, most_bytes: int, key: str | None = None
+        self,
+        topic: str,
+        sequence: int | None,
+        most_bytes: int,
+        key: str | None = None,
+        seen: Sequence[int] = (),
     ) -> View | None:
-        """The topic now, and entries that came after the sequence `after`, until they make up
-        `most_bytes` together.
+        """The topic now, and its entries from the one on that holds `sequence`, until they make up
+        `most_bytes` together. Entries of which `seen`, offsets, says all are left out.
 
-        None: Redis knows nothing of it. after None: no entries; 0: from the oldest on.
+        None: Redis knows nothing of it. sequence None: no entries; 0: from the oldest on.
         """
         with available():
             reply: Any = self._view(
                 keys=_keys(topic),
-                args=["" if after is None else after, most_bytes, key or ""],
+                args=[
+                    "" if sequence is None else sequence,
+                    most_bytes,
+                    key or "",
+                    format_offsets(seen),
+                ],
             )
         if reply is None:
             return None

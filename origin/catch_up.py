@@ -70,14 +70,14 @@ class CatchUp:
 
     def after(self, topic: str, rules: TopicRules, at: Position, key: str | None) -> Page | None:
         """What comes after `at`. None while the topic is not relayed."""
-        view = self._state.view(topic, at.sequence, PAGE_BYTES, key)
+        view = self._state.view(topic, at.sequence, PAGE_BYTES, key, at.offsets)
         if view is None:
             return None
         page = self._settled(topic, rules, view, at, key)
         if page is None and not _leads_on(view, at):
             # The sequence may be one that a former Redis gave: look at all that there is. The topic
             # may have moved meanwhile, so this view alone counts from here on.
-            view = self._state.view(topic, 0, PAGE_BYTES, key)
+            view = self._state.view(topic, 0, PAGE_BYTES, key, at.offsets)
             if view is None:
                 return None
             page = self._settled(topic, rules, view, at, key)

@@ -70,3 +70,34 @@ def test_a_topic_that_moves_between_two_reads_is_no_link_to_itself(client):
     page = CatchUp(relay, NoKafka()).after(TOPIC, RULES, at, None)
     assert page.position.offsets >= (3,)
     assert [event.id.split("/")[1] for event in EventParser().feed(page.body)][:2] == ["2", "3"]
+
+
+def fill(relay, chunks, events, bytes_each):
+    """So many chunks of so many events each, in partition 0; as of 2001, 1 ms apart."""
+    relay.put(TOPIC, ID, [0], now_us=10**15)
+    for first in range(0, chunks * events, events):
+        numbers = range(first, first + events)
+        made = chunk(0, first, *numbers, text=b"data: " + b"x" * bytes_each + b"\n\n")
+        relay.append(TOPIC, ID, [made], now_us=10**15 + 1_000 * (first + 1))
+    return relay.view(TOPIC, 0, 10**9).entries
+
+
+def test_an_id_in_the_middle_of_a_chunk_goes_on_in_redis(relay):
+    """However much has come before and after it."""
+    entries = fill(relay, 20, 50, 2_000)
+    entry = entries[12]
+    for seen in (1, 49, 50):
+        at = Position(entry.first + seen - 1, (600 + seen,))
+        events, end = read_on(CatchUp(relay, NoKafka()), at)
+        assert end.offsets == (1_000,)
+        assert [event.id.split("/")[1] for event in events] == [
+            str(next_) for next_ in range(601 + seen, 1_001)
+        ]
+
+
+def test_what_was_read_from_kafka_under_an_old_sequence_is_passed_over_in_redis(relay):
+    """Events that are read back keep the sequence they were asked from."""
+    fill(relay, 20, 50, 2_000)
+    events, end = read_on(CatchUp(relay, NoKafka()), Position(0, (725,)))
+    assert end.offsets == (1_000,)
+    assert len(events) == 275

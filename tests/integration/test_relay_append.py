@@ -265,8 +265,9 @@ def test_a_view_stops_when_it_has_enough_and_goes_on_from_a_sequence(relay):
         append(relay, chunk(0, offset, offset, text=b"x" * 100), now_us=1_000 + 10 * offset)
     first = relay.view(TOPIC, 0, 1_000).entries
     assert 8 <= len(first) < 24
-    rest = relay.view(TOPIC, first[-1].first, 10**6).entries
+    rest = relay.view(TOPIC, first[-1].first, 10**6, None, (first[-1].next,)).entries
     assert [event.offset for entry in (*first, *rest) for event in entry.unpack()] == list(
         range(30)
     )
+    assert relay.view(TOPIC, first[-1].first, 10**6).entries == (first[-1], *rest)
     assert relay.view(TOPIC, None, 10**6).entries == ()
