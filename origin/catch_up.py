@@ -16,7 +16,8 @@ from holdfast.relay_state import Entry, RelayState, View
 from holdfast.topics import TopicRules
 from origin.replay import Done, GoneError, Replay
 
-# Pages of this size, linked: an answer must not grow with what a viewer has missed.
+# Pages of this size and one event, ids included, linked: an answer must not grow with what a viewer
+# has missed.
 PAGE_BYTES = 250_000
 KAFKA_PAGE_BYTES = 1_000_000  # each read of Kafka has its price, whatever it brings
 
@@ -101,6 +102,9 @@ class CatchUp:
         now = view.place.position
         if at.sequence < view.since:
             return _reset(view, key, "the topic was re-created")
+        if len(at.offsets) > len(now.offsets):
+            # Before anything is made of it: each id in an answer would carry all of them.
+            return _reset(view, key, "unknown id")
         if key is not None and at.grip_id == view.key_id:
             return _caught_up(view, key)
         if not now.reaches(at.offsets):
@@ -114,9 +118,7 @@ class CatchUp:
     def _ahead(self, topic: str, view: View, at: Position, key: str | None) -> Page:
         """The viewer has seen what Redis does not know: it was rolled back, or the id is wrong."""
         ends = self._replay.ends(topic, len(view.place.position.offsets))
-        if len(at.offsets) > len(ends) or any(
-            offset > end.high for offset, end in zip(at.offsets, ends, strict=False)
-        ):
+        if any(offset > end.high for offset, end in zip(at.offsets, ends, strict=False)):
             return _reset(view, key, "unknown id")
         # Held where it stands: each item makes Pushpin ask again, until the relay has come past.
         return Page(sse_position(at.id), at, at.grip_id)
@@ -138,7 +140,7 @@ class CatchUp:
                 if key is None or (record.key and encode_key(record.key) == key):
                     text = encode(rules, number, offset, record.key, record.value, record.headers)
                     parts.append(with_id(position.id, text))
-                    size += len(text)
+                    size += len(parts[-1])
                 if size > KAFKA_PAGE_BYTES:
                     break
         return parts, position
@@ -167,7 +169,7 @@ def _from_entries(
             offset, sequence = event.offset + 1, entry.first + number
             if key is None or event.key == key:
                 parts.append(with_id(f"{sequence}/{ahead}{offset}{behind}", event.text))
-                size += len(event.text)
+                size += len(parts[-1])
                 if size > PAGE_BYTES:
                     break
         position = position.moved(entry.partition, offset, sequence)

@@ -101,3 +101,27 @@ def test_what_was_read_from_kafka_under_an_old_sequence_is_passed_over_in_redis(
     events, end = read_on(CatchUp(relay, NoKafka()), Position(0, (725,)))
     assert end.offsets == (1_000,)
     assert len(events) == 275
+
+
+def test_a_page_is_bounded_with_its_ids(relay):
+    """An id may be longer than its event: a topic may have 64 partitions."""
+    relay.put(TOPIC, ID, [10**15] * 63 + [0])
+    for first in range(0, 3_000, 100):
+        relay.append(TOPIC, ID, [chunk(63, first, *range(first, first + 100))])
+    at = Position(0, (*[10**15] * 63, 0))
+    page = CatchUp(relay, NoKafka()).after(TOPIC, RULES, at, None)
+    assert page.hold is None
+    assert len(page.body) < PAGE_BYTES + 5_000
+    events, end = read_on(CatchUp(relay, NoKafka()), at)
+    assert (len(events), end.offset(63)) == (3_000, 3_000)
+
+
+def test_more_offsets_than_partitions_are_an_unknown_id(relay):
+    """Zeros would be reached, and stand in each id of the answer."""
+    fill(relay, 1, 50, 100)
+    at = Position(0, (0, *[0] * 1_000))
+    page = CatchUp(relay, NoKafka()).after(TOPIC, RULES, at, None)
+    (event,) = EventParser().feed(page.body)
+    assert (event.event, event.data) == ("reset", '{"reason":"unknown id"}')
+    assert page.position.offsets == (50,)
+    assert len(page.body) < 200
