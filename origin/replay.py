@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,11 @@ from holdfast.logs import Log, Logs
 from holdfast.state import Partition
 
 CONSUMERS = 4  # at most as many reads at once; others wait
-PATIENCE_S = 5.0
+# As many may wait, each on one of gunicorn's threads; more are refused at once. Waiting and reading
+# end well before the edge gives up on an answer, by which it would call the whole origin sick.
+WAITERS = 8
+WAIT_S = 1.0
+PATIENCE_S = 3.0
 BATCH = 500
 CACHE_S = 1.0
 
@@ -62,6 +67,7 @@ class Replay:
         self._idle: queue.LifoQueue[Consumer | None] = queue.LifoQueue()
         for _ in range(CONSUMERS):
             self._idle.put(None)
+        self._room = threading.BoundedSemaphore(CONSUMERS + WAITERS)
         self._topics: tuple[float, Mapping[str, int]] = (0.0, {})
 
     def topics(self) -> Mapping[str, int]:
@@ -119,10 +125,20 @@ class Replay:
 
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
+        if not self._room.acquire(blocking=False):
+            raise UnavailableError("too many reads of Kafka at once")
         try:
-            consumer = self._idle.get(timeout=PATIENCE_S)
+            with self._pooled() as consumer:
+                yield consumer
+        finally:
+            self._room.release()
+
+    @contextmanager
+    def _pooled(self) -> Iterator[Consumer]:
+        try:
+            consumer = self._idle.get(timeout=WAIT_S)
         except queue.Empty:
-            raise UnavailableError("too many reads of Kafka at once") from None
+            raise UnavailableError("reads of Kafka take too long") from None
         try:
             consumer = consumer or self._connect()
             yield consumer
