@@ -105,23 +105,28 @@ class Replay:
         with self._consumer() as consumer:
             consumer.assign([TopicPartition(topic, number, left[number]) for number in left])
             while left:
-                messages = consumer.consume(BATCH, 0.0)
+                messages: list[Any] = consumer.consume(BATCH, 0.0)
                 if not messages:
                     first = consumer.poll(max(0.0, min(1.0, deadline - time.monotonic())))
                     messages = [] if first is None else [first]
-                if not messages and time.monotonic() > deadline:
+                for message in messages:
+                    number, offset = message.partition(), message.offset()
+                    at_end = _is_end(message)
+                    if not at_end:
+                        record = _record(message)
+                        if offset < end[number]:
+                            some = True
+                            yield record
+                        offset += 1
+                    # The last offset may be a marker of a transaction: no record, but passed over.
+                    if number in left and offset >= end[number]:
+                        del left[number]
+                        some = True
+                        yield Done(number)
+                if left and time.monotonic() > deadline:
                     if some:
                         return
                     raise KafkaUnavailableError(f"{topic} is not delivered")
-                for message in messages:
-                    record = _record(message)
-                    number = record.partition
-                    if record.offset < end[number]:
-                        some = True
-                        yield record
-                    if number in left and record.offset >= end[number] - 1:
-                        del left[number]
-                        yield Done(number)
 
     @contextmanager
     def _consumer(self) -> Iterator[Consumer]:
@@ -158,6 +163,7 @@ class Replay:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "error",
+                "enable.partition.eof": True,
                 "queued.max.messages.kbytes": 4_096,
                 "fetch.wait.max.ms": 100,
             }
@@ -167,6 +173,12 @@ class Replay:
         if self._logs is None:
             self._logs = Logs(self._brokers)
         return self._logs
+
+
+def _is_end(message: Any) -> bool:
+    """Whether it says that nothing is left in the partition before its offset."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def _record(message: Any) -> Record:
