@@ -15,6 +15,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from holdfast.errors import KafkaUnavailableError, UnavailableError
 from holdfast.logs import Log, Logs
+from holdfast.records import headers
 from holdfast.state import Partition
 
 CONSUMERS = 4  # at most as many reads at once; others wait
@@ -110,10 +111,14 @@ class Replay:
                     first = consumer.poll(max(0.0, min(1.0, deadline - time.monotonic())))
                     messages = [] if first is None else [first]
                 for message in messages:
+                    if message.topic() != topic and message.topic() is not None:
+                        continue  # left behind by an earlier read
                     number, offset = message.partition(), message.offset()
                     at_end = _is_end(message)
                     if not at_end:
                         record = _record(message)
+                        if number not in start or offset < start[number]:
+                            continue
                         if offset < end[number]:
                             some = True
                             yield record
@@ -150,9 +155,7 @@ class Replay:
         except KafkaException as error:
             raise KafkaUnavailableError(str(error)) from error
         finally:
-            if consumer is not None:
-                consumer.unassign()
-            self._idle.put(consumer)
+            self._idle.put(consumer if consumer is None else _let_go(consumer))
 
     def _connect(self) -> Consumer:
         return Consumer(
@@ -175,6 +178,15 @@ class Replay:
         return self._logs
 
 
+def _let_go(consumer: Consumer) -> Consumer | None:
+    """The consumer for the next read; None when it is of no use any more."""
+    try:
+        consumer.unassign()
+    except (KafkaException, RuntimeError):
+        return None  # librdkafka closes it when nobody holds it
+    return consumer
+
+
 def _is_end(message: Any) -> bool:
     """Whether it says that nothing is left in the partition before its offset."""
     error = message.error()
@@ -185,7 +197,7 @@ def _record(message: Any) -> Record:
     error = message.error()
     if error is None:
         return Record(
-            message.partition(), message.offset(), message.key(), message.value(), message.headers()
+            message.partition(), message.offset(), message.key(), message.value(), headers(message)
         )
     if error.code() in _GONE:
         raise GoneError(str(error))

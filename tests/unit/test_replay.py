@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing
 from itertools import islice
 
+from confluent_kafka import KafkaError, KafkaException
+
 from holdfast.errors import UnavailableError
 from origin import replay
-from origin.replay import CONSUMERS, WAITERS, Replay
+from origin.replay import BATCH, CONSUMERS, WAITERS, Done, Record, Replay
 
 DEADLINE_S = 30.0
 
@@ -100,3 +102,43 @@ def test_only_a_few_wait_for_a_read_and_others_are_refused_at_once(monkeypatch):
 def test_a_read_and_its_wait_end_well_before_the_edge_gives_up():
     """The edge calls the whole origin sick when an answer does not begin within 10 s."""
     assert replay.WAIT_S + replay.PATIENCE_S <= 4.0
+
+
+def test_a_read_ends_in_time_although_records_flow(monkeypatch):
+    monkeypatch.setattr(replay, "PATIENCE_S", 0.0)
+    found = list(FakeReplay(FakeConsumer).read("test", {0: 0}, {0: 100_000_000}))
+    assert [each.offset for each in found] == list(range(BATCH))
+
+
+def test_a_header_name_that_is_not_utf_8_costs_the_record_its_headers_only():
+    class Unreadable(FakeMessage):
+        def headers(self):
+            raise SystemError("returned NULL without setting an exception")
+
+    reads = FakeReplay(lambda: FakeConsumer([Unreadable(0)]))
+    assert list(reads.read("test", {0: 0}, {0: 1})) == [Record(0, 0, None, b"x", ()), Done(0)]
+
+
+def test_what_an_earlier_read_left_behind_is_passed_over():
+    old = [
+        FakeMessage(0, topic="other"),
+        FakeMessage(0, partition=1),
+        FakeMessage(4),
+        FakeMessage(5),
+    ]
+    found = list(FakeReplay(lambda: FakeConsumer(old)).read("test", {0: 5}, {0: 6}))
+    assert found == [Record(0, 5, None, b"x", ()), Done(0)]
+
+
+def test_a_consumer_that_cannot_be_let_go_costs_no_place():
+    class Broken(FakeConsumer):
+        def unassign(self):
+            raise KafkaException(KafkaError(KafkaError._STATE))
+
+        def close(self):
+            pass
+
+    reads = FakeReplay(Broken)
+    for _ in range(CONSUMERS + 1):
+        with closing(reads.read("test", {0: 0}, {0: 10_000})) as records:
+            assert next(records).offset == 0
