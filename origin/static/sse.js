@@ -6,11 +6,13 @@ export class Parser {
   #data = [];
   #event = "";
   #id = "";
+  #lastId = "";
   #started = false;
 
-  // The newest id, also of a block without data: where a client that comes back goes on.
+  // The id of the newest block that was complete, also without data: where a client that comes back
+  // goes on.
   get lastId() {
-    return this.#id;
+    return this.#lastId;
   }
 
   // Feed decoded text; calls onEvent({event, id, data}) for each complete event.
@@ -32,6 +34,7 @@ export class Parser {
 
   #line(line, onEvent) {
     if (line === "") {
+      this.#lastId = this.#id;
       if (this.#data.length) {
         onEvent({ event: this.#event || "message", id: this.#id, data: this.#data.join("\n") });
       }

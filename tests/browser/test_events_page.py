@@ -94,3 +94,25 @@ def test_nothing_is_wider_than_a_telephone(page, wait, topic):
     wait(page, lambda it: _shown(it) == ["w" * 500], "a long line")
     page.find_element(By.ID, "ids").click()
     assert page.execute_script("return document.documentElement.scrollWidth") <= 320
+
+
+def test_an_id_counts_from_the_end_of_its_event_on(page):
+    """A connection that is cut within an event resumes before it."""
+    ids = page.execute_async_script("""
+        const done = arguments[arguments.length - 1];
+        import("/static/sse.js").then(({ Parser }) => {
+          const parser = new Parser(), ids = [], events = [];
+          const pieces = ["id: 1\\n\\n", "id: 2\\ndata: x\\n", "\\n", "id: 3\\n", "data: y\\n\\n"];
+          for (const piece of pieces) {
+            parser.feed(piece, (event) => events.push(event.id));
+            ids.push(parser.lastId);
+          }
+          done([ids, events]);
+        });
+    """)
+    assert ids == [["1", "1", "2", "2", "3"], ["2", "3"]]
+
+
+def test_a_fragment_that_says_nothing_is_passed_over(stack, open_window, wait, topic):
+    driver = open_window(f"{stack.url}/events/#%")
+    wait(driver, lambda it: _state(it) == "live", "live")
