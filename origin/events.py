@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote, unquote_to_bytes
 
 from flask import Blueprint, Response, make_response, render_template, request
 
@@ -21,7 +22,18 @@ blueprint = Blueprint("events", __name__)
 
 SSE_KEEP_ALIVE = ":\\n\\n"
 _TIME_MS = re.compile(r"[0-9]{1,15}")
+_QUERY_SAFE = "!$&'()*+,-./:;=?@_~%"  # as they may stand in a query; % is of what is quoted already
 _ENCODED_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@blueprint.before_request
+def refuse_what_is_not_utf_8() -> Response | None:
+    """Raw bytes of a query: Flask itself would fail on them."""
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        return _refused("the query is not UTF-8")
+    return None
 
 
 @blueprint.get("/events/")
@@ -33,13 +45,24 @@ def get_events_page() -> Response:
     return cacheable(answer, PAGE_KEY, max_age=BRIEF_S)
 
 
+@blueprint.get("/events")
+def get_events_page_without_slash() -> Response:
+    return _with_slash("/events/")
+
+
 @blueprint.get("/events/<topic>")
 def get_events_without_slash(topic: str) -> Response:
     if parts().topics.rules(topic) is None:
         return _not_found(topic)
-    query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
-    answer = Response(status=308, headers={"Location": f"/events/{topic}/{query}"})
+    return _with_slash(f"/events/{topic}/")
+
+
+def _with_slash(path: str) -> Response:
+    """A redirect that names no host: Flask's own does, and knows no port behind nginx."""
+    query = quote(request.query_string, safe=_QUERY_SAFE)
+    answer = Response(status=308, headers={"Location": f"{path}?{query}" if query else path})
     answer.headers["Surrogate-Control"] = f"max-age={BRIEF_S}"
+    answer.headers["Cache-Control"] = "no-cache"
     return _open(answer)
 
 
@@ -49,15 +72,15 @@ def get_events(topic: str) -> Response:
     rules = parts().topics.rules(topic)
     if rules is None:
         return _not_found(topic)
-    key_text = request.args.get("key")
-    if key_text is not None and not rules.by_key:
-        return problem(400, f"{topic} is not served by key")
-    if key_text is not None and not 1 <= len(key_text.encode()) <= LONGEST_KEY:
-        return problem(400, f"key has 1 to {LONGEST_KEY} bytes")
-    key = None if key_text is None else encode_key(key_text.encode())
+    asked = _key_of_query()
+    if asked is not None and not rules.by_key:
+        return _refused(f"{topic} is not served by key")
+    if asked is not None and not 1 <= len(asked) <= LONGEST_KEY:
+        return _refused(f"key has 1 to {LONGEST_KEY} bytes")
+    key = None if asked is None else encode_key(asked)
     begin = request.args.get("from", "latest")
     if begin not in ("earliest", "latest") and not _TIME_MS.fullmatch(begin):
-        return problem(400, "from is one of earliest, latest, or a time in ms since 1970")
+        return _refused("from is one of earliest, latest, or a time in ms since 1970")
     catch_up = CatchUp(parts().relay, parts().replay)
     seen = request.args.get("after") or request.headers.get("Last-Event-ID")
     if seen:
@@ -113,6 +136,21 @@ def _not_relayed(topic: str) -> Response:
     if topic not in parts().replay.topics():
         return _not_found(topic)
     raise UnavailableError(f"{topic} is not relayed yet")
+
+
+def _key_of_query() -> bytes | None:
+    """The first `key`. Its bytes as they are: a record's key need not be text, and Flask would make
+    other bytes of what is none.
+    """
+    for parameter in request.query_string.split(b"&"):
+        name, _, value = parameter.partition(b"=")
+        if name == b"key":
+            return unquote_to_bytes(value.replace(b"+", b" "))
+    return None
+
+
+def _refused(detail: str) -> Response:
+    return _open(problem(400, detail, max_age=BRIEF_S))
 
 
 def _not_found(topic: str) -> Response:

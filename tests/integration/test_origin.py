@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from holdfast.errors import UnavailableError
 from holdfast.relay_state import RelayState
 from holdfast.state import Partition, Released, State
-from holdfast.topics import Topics
+from holdfast.topics import TopicRules, Topics
 from holdfast.updates import MAX_BODY_BYTES, MAX_VALUE_BYTES
 from holdfast.values import Rules, parse
 from origin import create_app
@@ -60,7 +60,7 @@ class NotingProducer:
 class Site:
     """An origin, its state, and the partition that feeds both."""
 
-    def __init__(self, client):
+    def __init__(self, client, topics=None):
         self.redis = client
         self.state = State(client)
         self.producer = NotingProducer()
@@ -70,7 +70,7 @@ class Site:
                 self.state,
                 self.producer,
                 Signatures(KEY),
-                Topics(()),
+                topics or Topics(()),
                 RelayState(client),
                 Replay(""),
             )
@@ -751,3 +751,70 @@ def test_an_app_needs_no_redis_and_no_kafka_to_start(monkeypatch):
 
 def test_rules_of_this_file_are_those_of_the_contract():
     assert VALUES.rules("sum.x") == Rules("sum.x", "sum")
+
+
+# -- topics
+
+
+@pytest.fixture
+def topics(client):
+    """An origin that shows the topic `test`, by key, and `plain`."""
+    site = Site(client, Topics((TopicRules("test", by_key=True), TopicRules("plain"))))
+    for topic in ("test", "plain"):
+        RelayState(client).put(topic, "an id", [0])
+    return site
+
+
+def get_raw(site, path, query):
+    """As gunicorn passes on bytes that no client should send."""
+    return site.http.get(path, environ_overrides={"QUERY_STRING": query.decode("latin-1")})
+
+
+@pytest.mark.parametrize(
+    "path", ["/events/test/?from=yesterday", "/events/plain/?key=a", "/events/test/?key="]
+)
+def test_a_wrong_parameter_of_a_topic_is_told_and_kept_briefly(topics, path):
+    answer = topics.get(path)
+    assert_problem(answer, 400)
+    assert answer.headers["Surrogate-Control"] == BRIEF
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("query", [b"key=\xff", b"x=\xff", b"from=\xe4"])
+def test_a_query_that_is_not_utf_8_is_a_bad_request(topics, query):
+    assert_problem(get_raw(topics, "/events/test/", query), 400)
+    assert_problem(get_raw(topics, "/events/test", query), 400)
+
+
+@pytest.mark.parametrize(
+    ("query", "channel"),
+    [
+        (b"key=%FF", "_w"),
+        (b"key=%25FF", "JUZG"),
+        (b"key=a+b%2Fc&key=d", "YSBiL2M"),
+        ("key=ä".encode(), "w6Q"),
+    ],
+)
+def test_a_key_is_the_bytes_that_it_says(topics, query, channel):
+    answer = topics.http.get(
+        "/events/test/",
+        headers={"Grip-Sig": signed()},
+        environ_overrides={"QUERY_STRING": query.decode("latin-1")},
+    )
+    assert answer.headers["Grip-Channel"].startswith(f"events:test:{channel};")
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/events", "/events/"),
+        ("/events?x=1", "/events/?x=1"),
+        ("/events/test", "/events/test/"),
+        ("/events/test?key=a%2Fb&from=1", "/events/test/?key=a%2Fb&from=1"),
+    ],
+)
+def test_a_missing_slash_is_told_without_a_host(topics, path, location):
+    answer = topics.get(path, Host="example.com:8080")
+    assert (answer.status_code, answer.headers["Location"]) == (308, location)
+    assert answer.headers["Cache-Control"] == "no-cache"
+    assert answer.headers["Surrogate-Control"] == BRIEF
