@@ -30,6 +30,8 @@ sub events_position {
         set req.http.X-After = req.http.Last-Event-ID;
     } elsif (req.url ~ "[?&]after=[^&]") {
         set req.http.X-After = regsub(req.url, "^.*?[?&]after=([^&]*).*$", "\1");
+        # / and , as scripts may spell them in a query.
+        set req.http.X-After = regsuball(req.http.X-After, "(?i)%2f|%2c", "-");
     }
     if (req.http.X-After ~ "^[0-9]{1,16}[/-][0-9]{1,19}([,-][0-9]{1,19})*$") {
         set req.http.X-After = regsuball(req.http.X-After, "[/,]", "-");
