@@ -96,6 +96,15 @@ element("pause").addEventListener("click", () => {
   element("pause").textContent = paused ? "Go on" : "Pause";
   draw();
 });
-const asked = decodeURIComponent(location.hash.slice(1));
+
+function topicOfFragment() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return ""; // a fragment that nobody has encoded
+  }
+}
+
+const asked = topicOfFragment();
 if ([...element("topic").options].some((option) => option.value === asked)) element("topic").value = asked;
 start();
