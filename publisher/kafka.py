@@ -17,6 +17,16 @@ from publisher import metrics
 log = logging.getLogger(__name__)
 
 PARTITIONS = 4  # never change the count of a live topic: keys would move between partitions
+# What Kafka refuses for good: a name (also one that differs from another's only by . and _), by its
+# policy, or to this client.
+_REFUSED = frozenset(
+    {
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
 SESSION_MS = 6_000  # the broker's lower bound (group.min.session.timeout.ms)
 
 
@@ -86,7 +96,7 @@ def ensure_topics(settings: Settings, values: Values, stopping: threading.Event)
 
 
 def ensure_named(settings: Settings, wanted: Sequence[str], stopping: threading.Event) -> None:
-    """As ensure_topics, for topics by their names."""
+    """As ensure_topics, for topics by their names. What Kafka refuses to create is left out."""
     admin = AdminClient({"bootstrap.servers": settings.kafka})
     while not stopping.is_set():
         try:
@@ -118,8 +128,11 @@ def _create(admin: AdminClient, topics: list[str], settings: Settings) -> None:
             future.result()
             log.info("created topic %s with %d partitions", topic, PARTITIONS)
         except KafkaException as error:
+            code = error.args[0].code()
+            if code in _REFUSED:
+                log.error("Kafka refuses to create topic %s: %s", topic, error.args[0].str())
             # Another publisher, starting at the same moment, was faster.
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            elif code != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
 
 

@@ -15,11 +15,13 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from holdfast.config import Settings
 from holdfast.events import MAX_VALUE_BYTES
 from holdfast.positions import Position
 from holdfast.relay_state import Appended, Chunk, Event, RelayState
 from loadtest.relay_viewer import Viewer, stream
 from loadtest.sse import EventParser
+from publisher.kafka import ensure_named
 from tests.e2e.metrics import metric
 from tests.e2e.raw_record import produce_with_header
 from tests.e2e.relay_topic import RelayTopic
@@ -349,6 +351,22 @@ def test_a_header_that_is_not_utf_8_is_no_reason_to_stop(stack):
         until(lambda: len(live.events) == 2, "both", 30)
     found = [(event.event, event.data) for event in live.events]
     assert found == [("message", "odd"), ("price", "after it")]
+
+
+def test_a_name_that_kafka_refuses_keeps_no_other_waiting(stack):
+    """One that differs from a topic's only by . and _ is refused for good."""
+    topic = RelayTopic(stack, partitions=1)
+    other = f"{topic.name}.other"
+    settings = Settings(kafka=stack.kafka)
+    stopping = threading.Event()
+    timer = threading.Timer(30, stopping.set)  # only if it would never end
+    timer.start()
+    try:
+        ensure_named(settings, [topic.name.replace(".", "_"), other], stopping)
+        assert not stopping.is_set()
+    finally:
+        timer.cancel()
+    assert other in topic.admin.list_topics(timeout=10).topics
 
 
 def test_only_the_chosen_fields_leave(stack):
