@@ -44,14 +44,14 @@ MUTANTS = (
         "holdfast/lua/apply.lua",
         "if tonumber(known) < batch_first then",
         "if false then",
-        MODEL,
+        "tests/integration/test_apply.py",
     ),
     Mutant(
         "skip the offset check",
         "holdfast/lua/apply.lua",
         "if applied >= next_offset then",
         "if false then",
-        MODEL,
+        "tests/integration/test_apply.py",
     ),
     Mutant(
         "skip the offset check of keyed updates",
@@ -80,7 +80,7 @@ MUTANTS = (
         "holdfast/lua/release.lua",
         'if wait > 0 then return {"WAIT"',
         'if wait > 1e9 then return {"WAIT"',
-        MODEL,
+        "tests/integration/test_release.py",
     ),
     Mutant(
         "purge after publish",
