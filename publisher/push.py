@@ -12,6 +12,7 @@ from typing import Any
 
 import jwt
 import msgspec
+import requests
 from gripcontrol import parse_grip_uri
 
 from holdfast.formats import confirm_items, stale_hint
@@ -72,13 +73,20 @@ class PushNode(Node[Sequence[Publication]]):
         metrics.PUBLISHES.labels(self.url, result).inc()
 
     def _post(self, body: bytes) -> None:
-        answer = self.session.post(
-            f"{self.url}/publish/",
-            data=body,
-            headers={"Content-Type": "application/json", **authorization(self._config)},
-            timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-        )
-        answer.raise_for_status()
+        publish(self.session, self.url, self._config, body, READ_TIMEOUT_S)
+
+
+def publish(
+    session: requests.Session, url: str, config: Mapping[str, Any], body: bytes, timeout_s: float
+) -> None:
+    """POST one body to a control endpoint. config: of parse_grip_uri. Raises RequestException."""
+    answer = session.post(
+        f"{url}/publish/",
+        data=body,
+        headers={"Content-Type": "application/json", **authorization(config)},
+        timeout=(CONNECT_TIMEOUT_S, timeout_s),
+    )
+    answer.raise_for_status()
 
 
 def authorization(config: Mapping[str, Any]) -> dict[str, str]:

@@ -12,8 +12,8 @@ from gripcontrol import parse_grip_uri
 from holdfast.errors import UnavailableError
 from holdfast.formats import stale_hint
 from publisher import metrics
-from publisher.nodes import CONNECT_TIMEOUT_S, Node
-from publisher.push import authorization, bodies
+from publisher.nodes import Node
+from publisher.push import bodies, publish
 from publisher.relay.batch import Batch
 from publisher.relay.metrics import SKIPPED
 
@@ -104,10 +104,4 @@ class RelayNode(Node[Batch]):
         return self._jobs.qsize() < MOST_QUEUED
 
     def _post(self, body: bytes) -> None:
-        answer = self.session.post(
-            f"{self.url}/publish/",
-            data=body,
-            headers={"Content-Type": "application/json", **authorization(self._config)},
-            timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
-        )
-        answer.raise_for_status()
+        publish(self.session, self.url, self._config, body, READ_TIMEOUT_S)
