@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+import redis
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SecretStr,
+    ValidationError,
+)
 
+from holdfast import kafka
+from holdfast.environment import Found, hints, read, variable
 from holdfast.errors import ConfigError
+from holdfast.kafka import Cluster
 
 
 def _split(value: Any) -> Any:
@@ -24,52 +39,209 @@ def _split(value: Any) -> Any:
     return tuple(url if "?" in url else url.rstrip("/") for url in urls)
 
 
-UrlList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+def _redis(url: str) -> str:
+    try:
+        pool = redis.ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, redis.RedisError):
+        raise ValueError("not a redis://, rediss:// or unix:// URL that redis-py knows") from None
+    return url
 
 
-class Settings(BaseSettings):
+UrlList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+RedisUrl = Annotated[str, AfterValidator(_redis)]
+# An empty one is none: that is how Compose passes on a variable that is not set.
+Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+
+
+def _by(*parts: str, unit: str = "", secret: bool = False) -> dict[str, JsonValue]:
+    """Who uses a setting, its unit, and whether it may hold a secret: then a file may, too."""
+    return {"by": ", ".join(parts), "unit": unit, "secret": secret}
+
+
+class Settings(BaseModel):
     """Everything that the environment decides, as `HOLDFAST_<NAME>`.
 
     Lists are comma separated. Secrets have no default: a part that needs one refuses to start.
+    `holdfast config --markdown` makes docs/settings.md of this.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HOLDFAST_", frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
-    kafka: str = "127.0.0.1:9092"
-    values: Path = Path("values.toml")
-    grip_url: UrlList = ("http://127.0.0.1:5561",)
-    grip_key: SecretStr | None = None
-    purge_urls: UrlList = ("http://127.0.0.1:6081",)
-    origin_urls: UrlList = ("http://127.0.0.1:8000",)
-    fastly_service: str = Field("holdfast", pattern=r"^[A-Za-z0-9_-]+$")
-    fastly_key: SecretStr | None = None
-    repurge_after: float = Field(0.0, ge=0, le=300)
-    budget_rate: float = Field(0.0, ge=0, allow_inf_nan=False)
-    budget_burst: int = Field(100, ge=1)
-    idempotency_keys: int = Field(1_000_000, ge=1)
-    retention_ms: int = Field(-1, ge=-1)
-    kafka_replication: int = Field(1, ge=1)
-    slot: str = Field("publisher-1", pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    group: str = Field("holdfast", pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    metrics_port: int = Field(0, ge=0, le=65535)
-    log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$")
+    redis_url: RedisUrl = Field(
+        "redis://127.0.0.1:6379/0",
+        repr=False,
+        json_schema_extra=_by("all", secret=True),
+        description="`rediss://user:password@host:port/0?ssl_ca_certs=path` for TLS and an ACL's "
+        "user, `unix:///path?db=0` for a socket",
+    )
+    kafka: str = Field(
+        "127.0.0.1:9092",
+        min_length=1,
+        json_schema_extra=_by("all"),
+        description="bootstrap servers, `host:port,...`",
+    )
+    kafka_client: Mapping[str, str] = Field(
+        {}, repr=False, json_schema_extra=_by("all", secret=True), description=""
+    )
+    values: Path = Field(
+        Path("values.toml"), json_schema_extra=_by("all"), description="path of values.toml"
+    )
+    grip_key: Secret = Field(
+        None,
+        json_schema_extra=_by("origin", secret=True),
+        description="the key that Pushpin signs `Grip-Sig` with",
+    )
+    grip_url: UrlList = Field(
+        ("http://127.0.0.1:5561",),
+        repr=False,
+        json_schema_extra=_by("publisher", "relay", secret=True),
+        description="Pushpins' control endpoints, as GRIP URLs: `?iss=...&key=...` or `?key=...` "
+        "where they ask for it",
+    )
+    purge_urls: UrlList = Field(
+        ("http://127.0.0.1:6081",),
+        json_schema_extra=_by("publisher"),
+        description="edge nodes, or `https://api.fastly.com`",
+    )
+    origin_urls: UrlList = Field(
+        ("http://127.0.0.1:8000",),
+        json_schema_extra=_by("publisher"),
+        description="whose `/health/ready` it asks before it hints",
+    )
+    fastly_service_id: str = Field(
+        "holdfast",
+        pattern=r"^[A-Za-z0-9_-]+$",
+        json_schema_extra=_by("publisher"),
+        description="service id in purge URLs",
+    )
+    fastly_key: Secret = Field(
+        None,
+        json_schema_extra=_by("publisher", secret=True),
+        description="token of the purge API",
+    )
+    repurge_after: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        json_schema_extra=_by("publisher", unit="s"),
+        description="so long after a release purge again; 0 = never. For the real Fastly",
+    )
+    budget_rate: float = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        json_schema_extra=_by("publisher", unit="releases/s"),
+        description="releases of all values together; 0 = no limit",
+    )
+    budget_burst: int = Field(
+        100,
+        ge=1,
+        json_schema_extra=_by("publisher", unit="releases"),
+        description="size of that bucket",
+    )
+    idempotency_keys: int = Field(
+        1_000_000,
+        ge=1,
+        json_schema_extra=_by("publisher", unit="keys"),
+        description="remembered per value; the same for all publishers",
+    )
+    retention_ms: int = Field(
+        -1,
+        ge=-1,
+        json_schema_extra=_by("publisher", "relay", unit="ms"),
+        description="`retention.ms` of topics that it creates; -1 = keep all",
+    )
+    kafka_replication: int = Field(
+        1,
+        ge=1,
+        json_schema_extra=_by("publisher", "relay", unit="copies"),
+        description="replication factor of topics that it creates",
+    )
+    slot: str = Field(
+        "publisher-1",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        json_schema_extra=_by("publisher", "relay"),
+        description="name of a publisher (`group.instance.id`), or of a relay; no other of its "
+        "kind has it, the same at each start",
+    )
+    group: str = Field(
+        "holdfast",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        json_schema_extra=_by("publisher"),
+        description="consumer group",
+    )
+    drain_s: float = Field(
+        0.0,
+        ge=0,
+        le=300,
+        json_schema_extra=_by("origin", unit="s"),
+        description="so long after SIGTERM it goes on answering while `/health/ready` says 503",
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        json_schema_extra=_by("publisher", "relay"),
+        description="`/metrics`, `/health/live`, `/health/ready` on 127.0.0.1; 0 = off",
+    )
+    log_level: str = Field(
+        "INFO",
+        pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",
+        json_schema_extra=_by("publisher", "relay"),
+        description="`DEBUG`, `INFO`, `WARNING` or `ERROR`",
+    )
 
     def secret(self, name: str) -> str:
         """The secret called `name`; ConfigError when the environment does not set it."""
         value: SecretStr | None = getattr(self, name)
-        if value is None or not value.get_secret_value():
-            raise ConfigError(f"HOLDFAST_{name.upper()} is not set; it has no default")
+        if value is None:
+            raise ConfigError(f"{variable(name)} is not set; it has no default")
         return value.get_secret_value()
 
+    @property
+    def cluster(self) -> Cluster:
+        """Kafka, as every client finds it."""
+        return Cluster(self.kafka, self.kafka_client)
 
-def load() -> Settings:
+
+NAMES = tuple(name for name in Settings.model_fields if name != "kafka_client")
+
+
+def about(name: str) -> dict[str, Any]:
+    """What `_by` noted of a setting."""
+    return cast(dict[str, Any], Settings.model_fields[name].json_schema_extra)
+
+
+SECRETS = tuple(name for name in NAMES if about(name)["secret"])
+
+
+def find(environ: Mapping[str, str] = os.environ) -> Found:
+    """What the environment says, whether it is right or not."""
+    return read(environ, NAMES, SECRETS)
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the environment. ConfigError names the variable at fault and never shows its value."""
+    found = find(environ)
+    faults = list(found.faults)
     try:
-        return Settings()
+        settings = Settings(**found.values, kafka_client=found.kafka)
     except ValidationError as error:
-        faults = "; ".join(
-            f"HOLDFAST_{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-            for fault in error.errors(include_input=False)
-        )
-        raise ConfigError(faults) from None
+        for fault in error.errors(include_input=False):
+            key = variable(str(fault["loc"][0]))
+            faults.append(f"{found.sources.get(key, key)}: {fault['msg']}")
+    if found.kafka:
+        try:
+            kafka.check(found.kafka)
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(*faults) from None
+    return settings
+
+
+def warn(log: logging.Logger, environ: Mapping[str, str] = os.environ) -> None:
+    """A warning for each HOLDFAST_ variable that is no setting: most likely a typing mistake."""
+    for line in hints(find(environ).unknown, NAMES):
+        log.warning("%s", line)

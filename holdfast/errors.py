@@ -16,7 +16,11 @@ class HoldfastError(Exception):
 
 
 class ConfigError(HoldfastError):
-    """A setting or a line of values.toml is wrong. The message names the key, never its value."""
+    """A setting or a line of values.toml is wrong. Each fault names the key, never its value."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 class UpdateError(HoldfastError):

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from holdfast.errors import KafkaUnavailableError
+from holdfast.kafka import Cluster
 from holdfast.state import Partition
 
 TIMEOUT_S = 5.0
@@ -35,8 +36,8 @@ class Log:
 class Logs:
     """Asks Kafka. Raises KafkaUnavailableError when it doesn't answer or doesn't know the topic."""
 
-    def __init__(self, brokers: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": brokers})
+    def __init__(self, cluster: Cluster) -> None:
+        self._admin = AdminClient(cluster.client())
 
     def look(self, partitions: Iterable[Partition]) -> dict[Partition, Log]:
         """The log of each partition, as it is now."""

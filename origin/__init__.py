@@ -38,9 +38,9 @@ def _parts() -> Parts:
     return Parts(
         values=values.load(settings.values),
         state=State(client),
-        producer=UpdateProducer(settings.kafka),
+        producer=UpdateProducer(settings.cluster),
         signatures=Signatures(settings.secret("grip_key")),
         topics=topics.load(settings.values),
         relay=RelayState(client),
-        replay=Replay(settings.kafka),
+        replay=Replay(settings.cluster),
     )

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
+import sys
 from types import FrameType
 from typing import Any
 
 from prometheus_client import multiprocess
 
+from holdfast import topics, values
+from holdfast.config import load, warn
+from holdfast.errors import ConfigError
 from origin import drain
+
+try:
+    # Each worker reads them for itself, but would be started again and again for a fault.
+    settings = load()
+    values.load(settings.values)
+    topics.load(settings.values)
+    settings.secret("grip_key")
+except ConfigError as error:
+    sys.stderr.write(f"origin: {error}\n")
+    sys.exit(2)
+warn(logging.getLogger("origin"))
 
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
@@ -24,7 +40,7 @@ limit_request_line = 0
 limit_request_field_size = 32_768  # 0 would be 8190
 accesslog = None
 control_socket_disable = True
-drain_s = float(os.environ.get("HOLDFAST_DRAIN_S", "0"))
+drain_s = settings.drain_s
 
 
 def on_starting(server: object) -> None:

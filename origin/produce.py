@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from holdfast.errors import KafkaUnavailableError
 from holdfast.idempotency import KAFKA_HEADER
+from holdfast.kafka import Cluster
 from holdfast.values import HOME_TOPIC
 
 log = logging.getLogger(__name__)
@@ -21,8 +22,8 @@ ACK_TIMEOUT_MS = 4_000
 class UpdateProducer:
     """An idempotent producer; connects at its first update, in the process that sends it."""
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._lock = threading.Lock()
         self._producer: Producer | None = None
 
@@ -61,21 +62,19 @@ class UpdateProducer:
     def _connected(self) -> Producer:
         with self._lock:
             if self._producer is None:
-                self._producer = Producer(
-                    {
-                        "bootstrap.servers": self._brokers,
-                        # By default a lost acknowledgement may append an update twice.
-                        "enable.idempotence": True,
-                        "acks": "all",
-                        "message.timeout.ms": ACK_TIMEOUT_MS,
-                        # 1 ms would take a tenth more updates per second, but costs the median
-                        # POST more than that (docs/performance.md).
-                        "linger.ms": 0,
-                        # As Java's producers do, so that all agree which partition a key is on.
-                        "partitioner": "murmur2_random",
-                        "error_cb": lambda error: log.warning("Kafka: %s", error),
-                    }
-                )
+                own = {
+                    # By default a lost acknowledgement may append an update twice.
+                    "enable.idempotence": True,
+                    "acks": "all",
+                    "message.timeout.ms": ACK_TIMEOUT_MS,
+                    # 1 ms would take a tenth more updates per second, but costs the median
+                    # POST more than that (docs/performance.md).
+                    "linger.ms": 0,
+                    # As Java's producers do, so that all agree which partition a key is on.
+                    "partitioner": "murmur2_random",
+                    "error_cb": lambda error: log.warning("Kafka: %s", error),
+                }
+                self._producer = Producer(self._cluster.client(own))
                 threading.Thread(
                     target=self._poll, args=(self._producer,), name="kafka", daemon=True
                 ).start()

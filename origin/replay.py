@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from holdfast.errors import KafkaUnavailableError, UnavailableError
+from holdfast.kafka import Cluster
 from holdfast.logs import Log, Logs
 from holdfast.records import headers
 from holdfast.state import Partition
@@ -62,8 +63,8 @@ class GoneError(Exception):
 class Replay:
     """Kafka for the origin's readers. Connects when first used, in the process that asks."""
 
-    def __init__(self, brokers: str) -> None:
-        self._brokers = brokers
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._logs: Logs | None = None
         self._idle: queue.LifoQueue[Consumer | None] = queue.LifoQueue()
         for _ in range(CONSUMERS):
@@ -158,23 +159,21 @@ class Replay:
             self._idle.put(consumer if consumer is None else _let_go(consumer))
 
     def _connect(self) -> Consumer:
-        return Consumer(
-            {
-                "bootstrap.servers": self._brokers,
-                # Needed, but never joined: partitions are assigned by hand.
-                "group.id": "holdfast-replay",
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "error",
-                "enable.partition.eof": True,
-                "queued.max.messages.kbytes": 4_096,
-                "fetch.wait.max.ms": 100,
-            }
-        )
+        own = {
+            # Needed, but never joined: partitions are assigned by hand.
+            "group.id": "holdfast-replay",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            "queued.max.messages.kbytes": 4_096,
+            "fetch.wait.max.ms": 100,
+        }
+        return Consumer(self._cluster.client(own))
 
     def _admin(self) -> Logs:
         if self._logs is None:
-            self._logs = Logs(self._brokers)
+            self._logs = Logs(self._cluster)
         return self._logs
 
 

@@ -33,6 +33,7 @@ def main() -> int:
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        config.warn(log)
         rules = values.load(settings.values)
         token = settings.secret("fastly_key")
     except ConfigError as error:
@@ -44,7 +45,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
 
     ensure_topics(settings, rules, stopping)
-    edges = [EdgeNode(url, settings.fastly_service, token) for url in settings.purge_urls]
+    edges = [EdgeNode(url, settings.fastly_service_id, token) for url in settings.purge_urls]
     pushpins = [PushNode(url) for url in settings.grip_url]
     state = State(connect(settings.redis_url))
     announcer = Announcer(state, edges, pushpins)
@@ -53,7 +54,7 @@ def main() -> int:
         settings,
         rules,
         state,
-        Logs(settings.kafka),
+        Logs(settings.cluster),
         consumer,
         make_producer(settings),
         announcer,

@@ -37,55 +37,58 @@ def rejected_topic(topic: str) -> str:
 
 def make_consumer(settings: Settings) -> Consumer:
     return Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "group.id": settings.group,
-            "group.instance.id": settings.slot,
-            # KIP-848 doesn't go below 45 s of silence at a failover.
-            "group.protocol": "classic",
-            "session.timeout.ms": SESSION_MS,
-            "heartbeat.interval.ms": 1_000,
-            "partition.assignment.strategy": "range",
-            # Redis knows what is applied; offsets kept by the group are never trusted.
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            # librdkafka prefetches 64 MB per partition otherwise.
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.wait.max.ms": 500,
-            "topic.metadata.refresh.interval.ms": 10_000,
-            "error_cb": _on_error,
-        }
+        settings.cluster.client(
+            {
+                "group.id": settings.group,
+                "group.instance.id": settings.slot,
+                # KIP-848 doesn't go below 45 s of silence at a failover.
+                "group.protocol": "classic",
+                "session.timeout.ms": SESSION_MS,
+                "heartbeat.interval.ms": 1_000,
+                "partition.assignment.strategy": "range",
+                # Redis knows what is applied; offsets kept by the group are never trusted.
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "enable.partition.eof": True,
+                # librdkafka prefetches 64 MB per partition otherwise.
+                "queued.max.messages.kbytes": 16_384,
+                "fetch.wait.max.ms": 500,
+                "topic.metadata.refresh.interval.ms": 10_000,
+                "error_cb": _on_error,
+            }
+        )
     )
 
 
 def make_relay_consumer(settings: Settings) -> Consumer:
     """For the relay, which assigns its partitions itself (publisher/relay/owners.py)."""
     return Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "group.id": f"{settings.group}-relay",  # needed, but never joined
-            # Redis knows what was relayed.
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "error",
-            "queued.max.messages.kbytes": 16_384,
-            "fetch.wait.max.ms": 500,
-            "error_cb": _on_error,
-        }
+        settings.cluster.client(
+            {
+                "group.id": f"{settings.group}-relay",  # needed, but never joined
+                # Redis knows what was relayed.
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "queued.max.messages.kbytes": 16_384,
+                "fetch.wait.max.ms": 500,
+                "error_cb": _on_error,
+            }
+        )
     )
 
 
 def make_producer(settings: Settings) -> Producer:
     """For copies of rejected records."""
     return Producer(
-        {
-            "bootstrap.servers": settings.kafka,
-            "enable.idempotence": True,
-            "acks": "all",
-            "error_cb": _on_error,
-        }
+        settings.cluster.client(
+            {
+                "enable.idempotence": True,
+                "acks": "all",
+                "error_cb": _on_error,
+            }
+        )
     )
 
 
@@ -97,7 +100,7 @@ def ensure_topics(settings: Settings, values: Values, stopping: threading.Event)
 
 def ensure_named(settings: Settings, wanted: Sequence[str], stopping: threading.Event) -> None:
     """As ensure_topics, for topics by their names. What Kafka refuses to create is left out."""
-    admin = AdminClient({"bootstrap.servers": settings.kafka})
+    admin = AdminClient(settings.cluster.client())
     while not stopping.is_set():
         try:
             existing = set(admin.list_topics(timeout=5).topics)

@@ -242,7 +242,7 @@ def environment(
         "HOLDFAST_GRIP_KEY": secrets["grip_key"],
         "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
         "HOLDFAST_ORIGIN_URLS": urls(sizes.names("origin")),
-        "HOLDFAST_FASTLY_SERVICE": "holdfast",
+        "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
         # Marks every process of this stack, so that `down` finds the ones that were orphaned.
         "HOLDFAST_STACK": str(folder),

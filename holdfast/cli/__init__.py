@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli import accept_log, chaos, produce, stack, sweep
+from holdfast.cli import accept_log, chaos, config, produce, stack, sweep
 
 
 @click.group()
@@ -17,6 +17,7 @@ for command in (
     *stack.commands,
     produce.produce,
     accept_log.accept_log,
+    config.configuration,
     chaos.chaos,
     sweep.sweep,
 ):

@@ -9,6 +9,7 @@ import click
 from holdfast import config
 from holdfast.cli.stack import dir_option, open_stack
 from holdfast.errors import HoldfastError, LogStartError
+from holdfast.kafka import Cluster
 from holdfast.log_start import start_offset
 from holdfast.logs import Logs
 from holdfast.state import Partition, State, connect
@@ -28,8 +29,8 @@ def accept_log(topic: str, number: int, yes: bool, folder: str) -> None:
     """
     partition = Partition(topic, number)
     try:
-        redis_url, kafka = _addresses(folder)
-        log = Logs(kafka).look([partition])[partition]
+        redis_url, cluster = _addresses(folder)
+        log = Logs(cluster).look([partition])[partition]
         state = State(connect(redis_url))
         try:
             start_offset(partition, state.known(partition), log)
@@ -45,9 +46,9 @@ def accept_log(topic: str, number: int, yes: bool, folder: str) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def _addresses(folder: str) -> tuple[str, str]:
+def _addresses(folder: str) -> tuple[str, Cluster]:
     if (Path(folder) / "stack.json").exists():
         stack = open_stack(folder)
-        return stack.redis_url, stack.kafka
+        return stack.redis_url, Cluster(stack.kafka)
     settings = config.load()
-    return settings.redis_url, settings.kafka
+    return settings.redis_url, settings.cluster

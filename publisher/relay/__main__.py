@@ -31,6 +31,7 @@ def main() -> int:
         logging.basicConfig(
             level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
+        config.warn(log)
         rules = topics.load(settings.values)
     except ConfigError as error:
         sys.stderr.write(f"relay: {error}\n")
@@ -50,8 +51,8 @@ def main() -> int:
 
     nodes = [RelayNode(url, confirms) for url in settings.grip_url]
     consumer = make_relay_consumer(settings)
-    watch = TopicWatch(settings.kafka, rules, stopping)
-    relay = Relay(settings.slot, rules, state, Logs(settings.kafka), consumer, watch, nodes)
+    watch = TopicWatch(settings.cluster, rules, stopping)
+    relay = Relay(settings.slot, rules, state, Logs(settings.cluster), consumer, watch, nodes)
     for thread in (watch, *nodes):
         thread.start()
     if settings.metrics_port:

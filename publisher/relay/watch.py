@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from holdfast.kafka import Cluster
 from holdfast.topics import Topics
 from publisher import metrics
 
@@ -22,9 +23,9 @@ MOST_PARTITIONS = 64
 class TopicWatch(threading.Thread):
     """topics: name and number of partitions of each that may be relayed; None before the first."""
 
-    def __init__(self, brokers: str, rules: Topics, stopping: threading.Event) -> None:
+    def __init__(self, cluster: Cluster, rules: Topics, stopping: threading.Event) -> None:
         super().__init__(name="topic watch", daemon=True)
-        self._admin = AdminClient({"bootstrap.servers": brokers})
+        self._admin = AdminClient(cluster.client())
         self._rules = rules
         self._stopping = stopping
         self._refused: set[str] = set()

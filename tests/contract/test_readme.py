@@ -6,9 +6,8 @@ import subprocess
 
 import pytest
 
-from holdfast.config import Settings
 from stack.layout import REPO
-from tests.contract.markdown import code, rows, section, shell_lines
+from tests.contract.markdown import shell_lines
 
 CURLS = [line for line in shell_lines(REPO / "README.md") if line.startswith("curl")]
 
@@ -32,9 +31,3 @@ def test_a_line_of_the_readme_does_what_it_says(stack, line):
 
 def test_the_readme_has_lines_to_try():
     assert len(CURLS) >= 5
-
-
-def test_every_setting_is_in_the_contract():
-    table = rows(section(REPO / "docs" / "contract.md", "Environment"))
-    named = {code(row[0])[0].removeprefix("HOLDFAST_").lower() for row in table}
-    assert named == set(Settings.model_fields)

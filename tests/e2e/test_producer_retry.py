@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
+from holdfast.kafka import Cluster
 from origin.produce import UpdateProducer
 from tests.e2e.kafka_proxy import KafkaProxy
 from tests.e2e.viewers import snapshot, until
@@ -26,7 +27,7 @@ def _end(stack, partition: int) -> int:
 
 def test_a_lost_acknowledgement_is_asked_for_again_without_a_second_record(stack, proxy):
     start = snapshot(stack.url, "visits")["value"]
-    producer = UpdateProducer(f"127.0.0.1:{proxy.port}")
+    producer = UpdateProducer(Cluster(f"127.0.0.1:{proxy.port}"))
     partition, _ = producer.send("visits", b'{"add":1}')
     before = _end(stack, partition)
     proxy.lose = 1

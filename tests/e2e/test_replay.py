@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import Producer
 
+from holdfast.kafka import Cluster
 from origin.replay import Done, Replay
 from tests.e2e.relay_topic import RelayTopic
 
@@ -31,7 +32,7 @@ def test_a_transactional_topic_is_read_to_its_end(stack, topic):
     """The last offset of each transaction is a marker, which no consumer gets."""
     transaction(stack, topic, b"one", b"two")
     transaction(stack, topic, b"never", commit=False)
-    replay = Replay(stack.kafka)
+    replay = Replay(Cluster(stack.kafka))
     end = {log: each.high for log, each in enumerate(replay.ends(topic.name, 2))}
     assert end == {0: 5, 1: 0}
     found = list(replay.read(topic.name, {0: 0, 1: 0}, end))

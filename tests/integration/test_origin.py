@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import UnavailableError
+from holdfast.kafka import Cluster
 from holdfast.relay_state import RelayState
 from holdfast.state import Partition, Released, State
 from holdfast.topics import TopicRules, Topics
@@ -72,7 +73,7 @@ class Site:
                 Signatures(KEY),
                 topics or Topics(()),
                 RelayState(client),
-                Replay(""),
+                Replay(Cluster("")),
             )
         )
         self.http = self.app.test_client()

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from holdfast.errors import UnavailableError
+from holdfast.kafka import Cluster
 from origin import produce
 from origin.produce import UpdateProducer
 
@@ -29,7 +30,7 @@ def brokers():
 
 @pytest.fixture(scope="module")
 def producer(brokers):
-    return UpdateProducer(brokers)
+    return UpdateProducer(Cluster(brokers))
 
 
 def read(brokers, partition, offset, of=lambda message: (message.key(), message.value())):
@@ -79,5 +80,7 @@ def test_a_silent_broker_makes_it_unavailable_within_the_timeout(monkeypatch):
     ALIVE.append(silent)
     started = time.monotonic()
     with pytest.raises(UnavailableError):
-        UpdateProducer(f"127.0.0.1:{silent.getsockname()[1]}").send("counter", b'{"add":1}')
+        UpdateProducer(Cluster(f"127.0.0.1:{silent.getsockname()[1]}")).send(
+            "counter", b'{"add":1}'
+        )
     assert time.monotonic() - started < 2.0

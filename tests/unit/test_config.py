@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from holdfast import config
 from holdfast.errors import ConfigError
 
-
-@pytest.fixture
-def environment(monkeypatch):
-    """Sets HOLDFAST_ variables; those of the surroundings don't count."""
-    import os
-
-    for name in list(os.environ):
-        if name.startswith("HOLDFAST_"):
-            monkeypatch.delenv(name)
-
-    def set_(**variables):
-        for name, value in variables.items():
-            monkeypatch.setenv(f"HOLDFAST_{name}", value)
-
-    return set_
+MARK = "s3cret-mark"
 
 
 def test_everything_but_secrets_has_a_default_for_one_machine(environment):
@@ -69,12 +57,16 @@ def test_settings_can_not_be_changed(environment):
         config.load().kafka = "other:9092"
 
 
-def test_unknown_variables_are_left_alone(environment):
-    environment(SOMETHING_ELSE="1")
+def test_a_variable_that_is_no_setting_is_a_warning_with_the_one_that_was_meant(
+    environment, caplog
+):
+    environment(FASTLY_SERVICE="1", SOMETHING_ELSE=MARK, STACK="a stack's mark")
     config.load()
-
-
-MARK = "s3cret-mark"
+    config.warn(logging.getLogger())
+    assert sorted(record.message for record in caplog.records) == [
+        "HOLDFAST_FASTLY_SERVICE is not a setting; HOLDFAST_FASTLY_SERVICE_ID is",
+        "HOLDFAST_SOMETHING_ELSE is not a setting",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +82,7 @@ MARK = "s3cret-mark"
         ("BUDGET_RATE", "inf"),
         ("BUDGET_BURST", "0"),
         ("BUDGET_BURST", "1.5"),
-        ("FASTLY_SERVICE", f"{MARK}/.."),
+        ("FASTLY_SERVICE_ID", f"{MARK}/.."),
         ("SLOT", f"{MARK} {MARK}"),
         ("SLOT", ""),
         ("GROUP", "x" * 65),
@@ -100,6 +92,17 @@ MARK = "s3cret-mark"
         ("ORIGIN_URLS", f"//{MARK}"),
         ("GRIP_URL", f"127.0.0.1:5561?key={MARK}"),
         ("GRIP_URL", f"http://?key={MARK}"),
+        ("REDIS_URL", MARK),
+        ("REDIS_URL", f"http://:{MARK}@127.0.0.1"),
+        ("REDIS_URL", f"redis://127.0.0.1:{MARK}"),
+        ("REDIS_URL", f"rediss://127.0.0.1/0?ssl_certs={MARK}"),
+        ("KAFKA", ""),
+        ("KAFKA_NO_SUCH_THING", MARK),
+        ("KAFKA_CLIENT", MARK),
+        ("KAFKA_ERROR_CB", MARK),
+        ("KAFKA_LOGGER", MARK),
+        ("KAFKA_SECURITY_PROTOCOL", MARK),
+        ("KAFKA_FETCH_MIN_BYTES", MARK),
     ],
 )
 def test_a_fault_names_the_variable_and_not_its_value(environment, name, value):

@@ -9,6 +9,7 @@ from itertools import islice
 from confluent_kafka import KafkaError, KafkaException
 
 from holdfast.errors import UnavailableError
+from holdfast.kafka import Cluster
 from origin import replay
 from origin.replay import BATCH, CONSUMERS, WAITERS, Done, Record, Replay
 
@@ -67,7 +68,7 @@ class FakeConsumer:
 
 class FakeReplay(Replay):
     def __init__(self, consumer):
-        super().__init__("")
+        super().__init__(Cluster(""))
         self._make = consumer
 
     def _connect(self):
