@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from pydantic import (
@@ -25,6 +26,7 @@ from holdfast import kafka
 from holdfast.environment import Found, hints, read, variable
 from holdfast.errors import ConfigError
 from holdfast.kafka import Cluster
+from holdfast.public_keys import public_keys
 
 
 def _split(value: Any) -> Any:
@@ -48,15 +50,31 @@ def _redis(url: str) -> str:
     return url
 
 
+def _public_keys(value: Any) -> Any:
+    if not isinstance(value, str) or not value:
+        return value or None
+    try:
+        return public_keys(value)
+    except ValueError as error:
+        raise ValueError(f"not a public key: {error}") from None
+
+
 UrlList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
 # An empty one is none: that is how Compose passes on a variable that is not set.
+PublicKeys = Annotated[tuple[Any, ...] | None, BeforeValidator(_public_keys)]
 Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+Optional = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 
 
-def _by(*parts: str, unit: str = "", secret: bool = False) -> dict[str, JsonValue]:
-    """Who uses a setting, its unit, and whether it may hold a secret: then a file may, too."""
-    return {"by": ", ".join(parts), "unit": unit, "secret": secret}
+def _by(*parts: str, unit: str = "", file: bool = False) -> dict[str, JsonValue]:
+    """Who uses a setting, its unit, and whether a file may hold it: what may be secret."""
+    return {"by": ", ".join(parts), "unit": unit, "file": file}
+
+
+def is_fanout(grip_url: str) -> bool:
+    """Whether it names a Fastly service: its path ends in /service/<id>."""
+    return re.search(r"/service/[A-Za-z0-9_-]+/?$", urlsplit(grip_url).path) is not None
 
 
 class Settings(BaseModel):
@@ -71,7 +89,7 @@ class Settings(BaseModel):
     redis_url: RedisUrl = Field(
         "redis://127.0.0.1:6379/0",
         repr=False,
-        json_schema_extra=_by("all", secret=True),
+        json_schema_extra=_by("all", file=True),
         description="`rediss://user:password@host:port/0?ssl_ca_certs=path` for TLS and an ACL's "
         "user, `unix:///path?db=0` for a socket",
     )
@@ -82,22 +100,34 @@ class Settings(BaseModel):
         description="bootstrap servers, `host:port,...`",
     )
     kafka_client: Mapping[str, str] = Field(
-        {}, repr=False, json_schema_extra=_by("all", secret=True), description=""
+        {}, repr=False, json_schema_extra=_by("all", file=True), description=""
     )
     values: Path = Field(
         Path("values.toml"), json_schema_extra=_by("all"), description="path of values.toml"
     )
     grip_key: Secret = Field(
         None,
-        json_schema_extra=_by("origin", secret=True),
+        json_schema_extra=_by("origin", file=True),
         description="the key that Pushpin signs `Grip-Sig` with",
+    )
+    grip_verify_key: PublicKeys = Field(
+        None,
+        json_schema_extra=_by("origin", file=True),
+        description="the public key that Fanout signs `Grip-Sig` with (ES256): PEM, a JWK or a "
+        "JWKS",
+    )
+    grip_verify_iss: Optional = Field(
+        None,
+        json_schema_extra=_by("origin"),
+        description="who signs with it; not set = `fastly:<HOLDFAST_FASTLY_SERVICE_ID>`, for "
+        "Fanout's key is the same for all its customers",
     )
     grip_url: UrlList = Field(
         ("http://127.0.0.1:5561",),
         repr=False,
-        json_schema_extra=_by("publisher", "relay", secret=True),
+        json_schema_extra=_by("publisher", "relay", file=True),
         description="Pushpins' control endpoints, as GRIP URLs: `?iss=...&key=...` or `?key=...` "
-        "where they ask for it",
+        "where they ask for it; Fanout's is `https://api.fastly.com/service/<id>`",
     )
     purge_urls: UrlList = Field(
         ("http://127.0.0.1:6081",),
@@ -112,13 +142,13 @@ class Settings(BaseModel):
     fastly_service_id: str = Field(
         "holdfast",
         pattern=r"^[A-Za-z0-9_-]+$",
-        json_schema_extra=_by("publisher"),
-        description="service id in purge URLs",
+        json_schema_extra=_by("origin", "publisher"),
+        description="service id in purge URLs, and of whose Fanout signs",
     )
     fastly_key: Secret = Field(
         None,
-        json_schema_extra=_by("publisher", secret=True),
-        description="token of the purge API",
+        json_schema_extra=_by("publisher", "relay", file=True),
+        description="token of the purge API, and of Fanout where a GRIP URL has no key",
     )
     repurge_after: float = Field(
         0.0,
@@ -194,10 +224,36 @@ class Settings(BaseModel):
 
     def secret(self, name: str) -> str:
         """The secret called `name`; ConfigError when the environment does not set it."""
-        value: SecretStr | None = getattr(self, name)
+        value = self.optional(name)
         if value is None:
             raise ConfigError(f"{variable(name)} is not set; it has no default")
-        return value.get_secret_value()
+        return value
+
+    def optional(self, name: str) -> str | None:
+        """The secret called `name`, None when the environment does not set it."""
+        value: SecretStr | None = getattr(self, name)
+        return None if value is None else value.get_secret_value()
+
+    def require(self, part: str) -> None:
+        """ConfigError when a secret is not set that `part` can't do without."""
+        missing = [name for name in self._needed(part) if getattr(self, name) is None]
+        if missing:
+            raise ConfigError(
+                *(f"{variable(name)} is not set; {part} needs it" for name in missing)
+            )
+
+    def _needed(self, part: str) -> tuple[str, ...]:
+        if part == "origin":
+            return ("grip_key",) if self.grip_verify_key is None else ()
+        asks = any(
+            is_fanout(url) and "key" not in parse_qs(urlsplit(url).query) for url in self.grip_url
+        )
+        return ("fastly_key",) if part == "publisher" or asks else ()
+
+    @property
+    def issuer(self) -> str:
+        """Who signs with grip_verify_key."""
+        return self.grip_verify_iss or f"fastly:{self.fastly_service_id}"
 
     @property
     def cluster(self) -> Cluster:
@@ -213,12 +269,12 @@ def about(name: str) -> dict[str, Any]:
     return cast(dict[str, Any], Settings.model_fields[name].json_schema_extra)
 
 
-SECRETS = tuple(name for name in NAMES if about(name)["secret"])
+FILES = tuple(name for name in NAMES if about(name)["file"])
 
 
 def find(environ: Mapping[str, str] = os.environ) -> Found:
     """What the environment says, whether it is right or not."""
-    return read(environ, NAMES, SECRETS)
+    return read(environ, NAMES, FILES)
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -230,7 +286,9 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     except ValidationError as error:
         for fault in error.errors(include_input=False):
             key = variable(str(fault["loc"][0]))
-            faults.append(f"{found.sources.get(key, key)}: {fault['msg']}")
+            faults.append(
+                f"{found.sources.get(key, key)}: {fault['msg'].removeprefix('Value error, ')}"
+            )
     if found.kafka:
         try:
             kafka.check(found.kafka)

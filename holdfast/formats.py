@@ -16,6 +16,7 @@ from holdfast.snapshots import Snapshot
 
 TEXT_CHANNEL = "updates"
 STALE_CHANNEL = "stale"
+EVERYTHING = "all"
 HEARTBEAT_SECONDS = 20
 
 SSE_COMMENT = b":\n\n"
@@ -43,6 +44,14 @@ def events_channel(topic: str, key: str | None = None) -> str:
 def surrogate_key(name: str) -> str:
     """The key that a purge of the value names."""
     return f"value:{name}"
+
+
+def edge_keys(key: str) -> str:
+    """The Surrogate-Key of an answer: its own key, and the one that purges everything softly.
+
+    Fastly's purge_all can't be soft; its documents propose a key that all have.
+    """
+    return f"{key} {EVERYTHING}"
 
 
 def sse_event(data: bytes, *, id: str | None = None, event: str | None = None) -> bytes:
@@ -128,5 +137,5 @@ def _item(channel: str, body: bytes, version: int | str, prev: int | str) -> dic
         "channel": channel,
         "id": str(version),
         "prev-id": str(prev),
-        "http-stream": {"content": body.decode()},
+        "formats": {"http-stream": {"content": body.decode()}},
     }

@@ -34,12 +34,15 @@ def create_app(parts: Parts | None = None) -> Flask:
 
 def _parts() -> Parts:
     settings = config.load()
+    settings.require("origin")
     client = connect(settings.redis_url)
     return Parts(
         values=values.load(settings.values),
         state=State(client),
         producer=UpdateProducer(settings.cluster),
-        signatures=Signatures(settings.secret("grip_key")),
+        signatures=Signatures(
+            settings.optional("grip_key"), settings.grip_verify_key or (), settings.issuer
+        ),
         topics=topics.load(settings.values),
         relay=RelayState(client),
         replay=Replay(settings.cluster),

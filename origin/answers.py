@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Response, request
 
-from holdfast.formats import surrogate_key
+from holdfast.formats import edge_keys, surrogate_key
 from holdfast.snapshots import Snapshot
 
 MAX_AGE_S = 300
@@ -21,7 +21,7 @@ def cacheable(answer: Response, key: str, *, max_age: int = MAX_AGE_S) -> Respon
     if max_age > BRIEF_S:
         keep += f", stale-if-error={STALE_IF_ERROR_S}"
     answer.headers["Surrogate-Control"] = keep
-    answer.headers["Surrogate-Key"] = key
+    answer.headers["Surrogate-Key"] = edge_keys(key)
     answer.headers["Cache-Control"] = "no-cache"
     return answer
 

@@ -2,26 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import jwt
 from flask import Response, request
 from gripcontrol import validate_sig
+from jwt import PyJWK
 from werkzeug.exceptions import Forbidden
 
 from holdfast.formats import HEARTBEAT_SECONDS
+from holdfast.public_keys import ALGORITHMS
 
 
 class Signatures:
-    """Checks `Grip-Sig`, the JWT by which Pushpin proves that it stands in front."""
+    """Checks `Grip-Sig`, the JWT by which Pushpin or Fanout proves that it stands in front.
 
-    def __init__(self, key: str) -> None:
+    key: what Pushpin signs with, None = none is ours. public_keys: of Fanout, which signs for all
+    its customers with the same one; only what `issuer` signed counts.
+    """
+
+    def __init__(
+        self, key: str | None, public_keys: Sequence[PyJWK] = (), issuer: str = ""
+    ) -> None:
         self._key = key
+        self._public_keys = public_keys
+        self._issuer = issuer
 
     def signed(self) -> bool:
-        """Whether Pushpin forwarded this request. Forbidden when the signature is a false one."""
+        """Whether a proxy of ours forwarded this request. Forbidden when its signature is false."""
         signature = request.headers.get("Grip-Sig")
         if signature is None:
             return False
-        if not validate_sig(signature, self._key):
-            raise Forbidden("Grip-Sig is not valid; check that HOLDFAST_GRIP_KEY is Pushpin's")
+        if self._key is not None and validate_sig(signature, self._key):
+            return True
+        if any(self._verified(signature, key) for key in self._public_keys):
+            return True
+        raise Forbidden(
+            "Grip-Sig is not valid; check that HOLDFAST_GRIP_KEY is Pushpin's, or that "
+            "HOLDFAST_GRIP_VERIFY_KEY and HOLDFAST_FASTLY_SERVICE_ID are Fanout's"
+        )
+
+    def _verified(self, signature: str, key: PyJWK) -> bool:
+        try:
+            jwt.decode(
+                signature,
+                key,
+                algorithms=ALGORITHMS,
+                issuer=self._issuer,
+                options={"require": ["exp", "iss"], "verify_aud": False},
+            )
+        except jwt.InvalidTokenError:
+            return False
         return True
 
 

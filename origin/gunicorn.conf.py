@@ -22,7 +22,7 @@ try:
     settings = load()
     values.load(settings.values)
     topics.load(settings.values)
-    settings.secret("grip_key")
+    settings.require("origin")
 except ConfigError as error:
     sys.stderr.write(f"origin: {error}\n")
     sys.exit(2)

@@ -35,6 +35,7 @@ def main() -> int:
         )
         config.warn(log)
         rules = values.load(settings.values)
+        settings.require("publisher")
         token = settings.secret("fastly_key")
     except ConfigError as error:
         sys.stderr.write(f"publisher: {error}\n")
@@ -46,7 +47,7 @@ def main() -> int:
 
     ensure_topics(settings, rules, stopping)
     edges = [EdgeNode(url, settings.fastly_service_id, token) for url in settings.purge_urls]
-    pushpins = [PushNode(url) for url in settings.grip_url]
+    pushpins = [PushNode(url, fastly_key=token) for url in settings.grip_url]
     state = State(connect(settings.redis_url))
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)

@@ -24,6 +24,7 @@ from publisher.patience import Patience
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 0.5
+FAR_CONNECT_TIMEOUT_S = 3.0  # over the Internet, and TLS needs three ways
 READ_TIMEOUT_S = 2.0
 RETRY_FIRST_S, RETRY_MOST_S = 0.25, 5.0
 
@@ -57,6 +58,7 @@ class Node(threading.Thread, Generic[Work]):
         self._jobs: queue.Queue[_Job[Work] | None] = queue.Queue()
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
+        self._failure = ""
 
     def submit(self, work: Work) -> Future[bool]:
         """Queue `work`; the future says, once it was attempted, whether the node took it."""
@@ -146,11 +148,18 @@ class Node(threading.Thread, Generic[Work]):
         metrics.NODE_OWED.labels(self.url).set(0)
 
     def _failed(self, error: requests.RequestException) -> None:
-        self.count("failed")
-        if not self.failing:
+        failure = getattr(error, "result", "failed")
+        self.count(failure)
+        if not self.failing or failure != self._failure:
             log.warning("%s failed, owed until it is back: %s", self.name, error)
         self.failing = True
+        self._failure = failure
         metrics.NODE_OWED.labels(self.url).set(1)
         # Full jitter, so that publishers don't knock on a node that returns all at once.
-        self._retry_at = self._clock() + random.uniform(0.1, 1.0) * self._retry_s  # noqa: S311
+        pause_s = random.uniform(0.1, 1.0) * self._retry_s  # noqa: S311
+        self._retry_at = self._clock() + max(pause_s, getattr(error, "wait_s", 0.0))
         self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)
+
+
+def connect_timeout_s(url: str) -> float:
+    return FAR_CONNECT_TIMEOUT_S if url.startswith("https:") else CONNECT_TIMEOUT_S

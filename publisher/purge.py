@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from holdfast.formats import EVERYTHING
 from publisher import metrics
-from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
+from publisher.nodes import READ_TIMEOUT_S, Node, connect_timeout_s
+from publisher.refusal import check
 
 MAX_KEYS = 256  # Fastly refuses a batch of more
+MAX_BYTES = 16_000  # and documents 16,384 for the header
 
 
 class EdgeNode(Node[Sequence[tuple[str, int]]]):
@@ -29,8 +32,7 @@ class EdgeNode(Node[Sequence[tuple[str, int]]]):
         )
 
     def send(self, work: Sequence[tuple[str, int]]) -> None:
-        for start in range(0, len(work), MAX_KEYS):
-            batch = work[start : start + MAX_KEYS]
+        for batch in batches(work):
             headers = {
                 "Surrogate-Key": " ".join(key for key, _ in batch),
                 "Holdfast-Versions": " ".join(f"{key}={version}" for key, version in batch),
@@ -41,13 +43,30 @@ class EdgeNode(Node[Sequence[tuple[str, int]]]):
         """Nothing to remember: whatever was missed, one purge of everything settles it."""
 
     def settle(self) -> None:
-        self._post(f"{self._purge_url}_all", {})
+        # Not purge_all: at Fastly that is never soft, and the edge would have no copy to show if
+        # the origin is away, too.
+        self._post(self._purge_url, {"Surrogate-Key": EVERYTHING})
 
     def count(self, result: str) -> None:
         metrics.PURGES.labels(self.url, result).inc()
 
     def _post(self, url: str, headers: dict[str, str]) -> None:
         answer = self.session.post(
-            url, headers=headers, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+            url,
+            headers=headers,
+            timeout=(connect_timeout_s(url), READ_TIMEOUT_S),
+            allow_redirects=False,
         )
-        answer.raise_for_status()
+        check(answer)
+
+
+def batches(work: Sequence[tuple[str, int]]) -> Iterator[Sequence[tuple[str, int]]]:
+    """`work` in parts that Fastly takes in one request."""
+    start = size = 0
+    for end, (key, _) in enumerate(work):
+        if end - start == MAX_KEYS or size + len(key) > MAX_BYTES:
+            yield work[start:end]
+            start, size = end, 0
+        size += len(key) + 1
+    if work[start:]:
+        yield work[start:]

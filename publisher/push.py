@@ -1,4 +1,6 @@
-"""Publishing to Pushpin's control endpoint (POST /publish/ with a list of items).
+"""Publishing to Pushpin's control endpoint (POST /publish/ with a list of items), or to Fanout's,
+which is the same below https://api.fastly.com/service/<id>
+(https://www.fastly.com/documentation/reference/api/publishing/).
 
 Not by gripcontrol's own client: it has no timeout, and an exception in a callback ends its worker.
 """
@@ -15,12 +17,17 @@ import msgspec
 import requests
 from gripcontrol import parse_grip_uri
 
+from holdfast.config import is_fanout
 from holdfast.formats import confirm_items, stale_hint
 from publisher import metrics
-from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
+from publisher.nodes import READ_TIMEOUT_S, Node, connect_timeout_s
+from publisher.refusal import check
 
 # Pushpin's push_in_http_max_body_size, less room for the envelope: more is answered by 400.
 MAX_BODY_BYTES = 900_000
+# Fastly documents no limit for Fanout. Fanout's former cloud took messages of up to 64 kB, says
+# its maker (fastly/pushpin#47690): requests stay below that, but for a single item that does not.
+FANOUT_BODY_BYTES = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +52,20 @@ class PushNode(Node[Sequence[Publication]]):
 
     kind = "pushpin"
 
-    def __init__(self, grip_url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._config = parse_grip_uri(grip_url)
+    def __init__(
+        self,
+        grip_url: str,
+        clock: Callable[[], float] = time.monotonic,
+        fastly_key: str | None = None,
+    ) -> None:
+        self._config = control(grip_url, fastly_key)
+        self._most_bytes = FANOUT_BODY_BYTES if is_fanout(grip_url) else MAX_BODY_BYTES
         super().__init__(self._config["control_uri"].rstrip("/"), clock)
         self._owed: dict[str, tuple[int, bool]] = {}
 
     def send(self, work: Sequence[Publication]) -> None:
         items = [item for publication in work for item in publication.items]
-        for body in bodies(items):
+        for body in bodies(items, self._most_bytes):
             self._post(body)
 
     def owe(self, work: Sequence[Publication]) -> None:
@@ -84,9 +97,18 @@ def publish(
         f"{url}/publish/",
         data=body,
         headers={"Content-Type": "application/json", **authorization(config)},
-        timeout=(CONNECT_TIMEOUT_S, timeout_s),
+        timeout=(connect_timeout_s(url), timeout_s),
+        allow_redirects=False,
     )
-    answer.raise_for_status()
+    check(answer)
+
+
+def control(grip_url: str, fastly_key: str | None = None) -> dict[str, Any]:
+    """What parse_grip_uri says; a Fastly service without a key of its own gets `fastly_key`."""
+    config: dict[str, Any] = parse_grip_uri(grip_url)
+    if is_fanout(grip_url) and fastly_key is not None:
+        config.setdefault("key", fastly_key)
+    return config
 
 
 def authorization(config: Mapping[str, Any]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from holdfast import config, kafka, topics, values
 from holdfast.environment import Found, hints, variable
 from holdfast.errors import ConfigError
 
-NEEDED = {"origin": ("grip_key",), "publisher": ("fastly_key",), "relay": ()}
+PARTS = ("origin", "publisher", "relay")
 _BOUNDS = {Ge: "from", Gt: "above", Le: "to", Lt: "below"}
 
 
@@ -27,7 +27,7 @@ _BOUNDS = {Ge: "from", Gt: "above", Le: "to", Lt: "below"}
 @click.option("--markdown", is_flag=True, help="What settings there are: docs/settings.md.")
 @click.option(
     "--part",
-    type=click.Choice(sorted(NEEDED)),
+    type=click.Choice(PARTS),
     multiple=True,
     help="Ask for the secrets of this part only; may be repeated.",
 )
@@ -62,7 +62,7 @@ def configuration(
     for line in hints(found.unknown, config.NAMES):
         click.echo(f"warning: {line}", err=True)
     if check:
-        faults = faults_of(environ, part or tuple(NEEDED))
+        faults = faults_of(environ, part or PARTS)
         for fault in faults:
             click.echo(fault, err=True)
         if faults:
@@ -76,11 +76,8 @@ def faults_of(environ: Mapping[str, str], parts: tuple[str, ...]) -> list[str]:
         settings = config.load(environ)
     except ConfigError as error:
         return list(error.faults)
-    steps: list[Callable[[], object]] = [
-        partial(settings.secret, name)
-        for name in sorted({n for part in parts for n in NEEDED[part]})
-    ]
-    # The second reads the same file, and finds the same faults but those of its own table.
+    steps: list[Callable[[], object]] = [partial(settings.require, part) for part in parts]
+    # The last reads the same file as the one before, and may find the same fault.
     steps += [partial(values.load, settings.values), partial(topics.load, settings.values)]
     faults: list[str] = []
     for step in steps:
@@ -117,7 +114,7 @@ def mask(name: str, value: str | None) -> str:
         return "not set" if value is None else "empty"
     if config.Settings.model_fields[name].annotation == SecretStr | None:
         return "***"
-    if config.about(name)["secret"]:
+    if config.about(name)["file"]:
         value = re.sub(r"(//[^:/@\s]*):[^@/\s]*@", r"\1:***@", value)
         value = re.sub(r"([?&](?:key|password|[a-z_-]*-key)=)[^&,\s]*", r"\1***", value)
     return value
@@ -129,7 +126,7 @@ def page() -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for name in config.NAMES:
         about = config.about(name)
-        file = " *" if about["secret"] else ""
+        file = " *" if about["file"] else ""
         default = _default(name)
         cells = (
             f"`{variable(name)}`{file}",

@@ -15,7 +15,7 @@ from holdfast.relay_state import RelayState
 from holdfast.state import connect
 from publisher import health
 from publisher.kafka import ensure_named, make_relay_consumer
-from publisher.relay.batch import Batch
+from publisher.relay.batch import FANOUT, PUSHPIN, Batch
 from publisher.relay.loop import Relay
 from publisher.relay.node import RelayNode
 from publisher.relay.watch import TopicWatch
@@ -33,6 +33,7 @@ def main() -> int:
         )
         config.warn(log)
         rules = topics.load(settings.values)
+        settings.require("relay")
     except ConfigError as error:
         sys.stderr.write(f"relay: {error}\n")
         return 2
@@ -49,10 +50,13 @@ def main() -> int:
     def confirms(topic: str, keys: set[str]) -> Batch | None:
         return relay.confirms(topic, keys)
 
-    nodes = [RelayNode(url, confirms) for url in settings.grip_url]
+    token = settings.optional("fastly_key")
+    nodes = [RelayNode(url, confirms, fastly_key=token) for url in settings.grip_url]
     consumer = make_relay_consumer(settings)
     watch = TopicWatch(settings.cluster, rules, stopping)
-    relay = Relay(settings.slot, rules, state, Logs(settings.cluster), consumer, watch, nodes)
+    limits = FANOUT if any(map(config.is_fanout, settings.grip_url)) else PUSHPIN
+    logs = Logs(settings.cluster)
+    relay = Relay(settings.slot, rules, state, logs, consumer, watch, nodes, limits=limits)
     for thread in (watch, *nodes):
         thread.start()
     if settings.metrics_port:

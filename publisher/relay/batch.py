@@ -14,12 +14,23 @@ from holdfast.formats import SSE_COMMENT, encode_key, events_channel, relay_item
 from holdfast.positions import Position
 from holdfast.relay_state import Appended, Chunk, Event
 from holdfast.topics import TopicRules
-from publisher.push import bodies
+from publisher.push import FANOUT_BODY_BYTES, MAX_BODY_BYTES, bodies
 
 CHUNK_EVENTS = 1_000
-CHUNK_BYTES = 100_000  # more only when a single event is larger
 # Control characters grow sixfold in JSON, base64 grows by a third.
 PLAIN_MOST_BYTES = 1_000_000
+
+
+class Limits(NamedTuple):
+    """chunk_bytes: of the events in one item, more only when a single one is larger. body_bytes:
+    of a request."""
+
+    chunk_bytes: int
+    body_bytes: int
+
+
+PUSHPIN = Limits(100_000, MAX_BODY_BYTES)
+FANOUT = Limits(40_000, FANOUT_BODY_BYTES)  # room for escapes in JSON
 
 
 class Record(NamedTuple):
@@ -41,14 +52,18 @@ class Batch:
 
 
 def chunks(
-    rules: TopicRules, partition: int, position: int, records: Sequence[Record]
+    rules: TopicRules,
+    partition: int,
+    position: int,
+    records: Sequence[Record],
+    limits: Limits = PUSHPIN,
 ) -> Iterator[Chunk]:
     """Records of one partition as chunks, each small enough for one item."""
     events: list[Event] = []
     size = 0
     for offset, key, value, headers in records:
         text = encode(rules, partition, offset, key, value, headers)
-        if events and (len(events) >= CHUNK_EVENTS or size + len(text) > CHUNK_BYTES):
+        if events and (len(events) >= CHUNK_EVENTS or size + len(text) > limits.chunk_bytes):
             yield Chunk(partition, position, tuple(events))
             position, events, size = events[-1].offset + 1, [], 0
         events.append(Event(offset, _key(rules, key), text))
@@ -57,18 +72,22 @@ def chunks(
         yield Chunk(partition, position, tuple(events))
 
 
-def batch(topic: str, appended: Sequence[tuple[Chunk, Appended]]) -> Batch:
+def batch(
+    topic: str, appended: Sequence[tuple[Chunk, Appended]], limits: Limits = PUSHPIN
+) -> Batch:
     """The items of chunks: one for the topic's channel, and one for each key's."""
     items = [item for chunk, result in appended for item in _items(topic, chunk, result)]
     keys = frozenset(key for _, result in appended for key in result.key_ids)
-    return Batch(topic, keys, tuple(bodies(items)))
+    return Batch(topic, keys, tuple(bodies(items, limits.body_bytes)))
 
 
-def confirm(topic: str, channels: Sequence[tuple[str | None, str]]) -> Batch:
+def confirm(
+    topic: str, channels: Sequence[tuple[str | None, str]], limits: Limits = PUSHPIN
+) -> Batch:
     """Heartbeats at these (key or None, GRIP id): Pushpin makes anyone behind recover."""
     items = [relay_item(events_channel(topic, key), SSE_COMMENT, id_, id_) for key, id_ in channels]
     keys = frozenset(key for key, _ in channels if key is not None)
-    return Batch(topic, keys, tuple(bodies(items)))
+    return Batch(topic, keys, tuple(bodies(items, limits.body_bytes)))
 
 
 def after(chunk: Chunk, appended: Appended) -> Position:
@@ -101,9 +120,8 @@ def _items(topic: str, chunk: Chunk, appended: Appended) -> Iterator[dict[str, A
 
 def _item(topic: str, key: str | None, body: bytes, id_: str, prev_id: str) -> dict[str, Any]:
     item = relay_item(events_channel(topic, key), body, id_, prev_id)
-    if len(body) > CHUNK_BYTES * 2 and len(msgspec.json.encode(item)) > PLAIN_MOST_BYTES:
+    if len(body) > PUSHPIN.chunk_bytes * 2 and len(msgspec.json.encode(item)) > PLAIN_MOST_BYTES:
         content = base64.b64encode(body).decode()
-        del item["http-stream"]  # Pushpin would read both
         item["formats"] = {"http-stream": {"content-bin": content}}
     return item
 

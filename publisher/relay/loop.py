@@ -22,7 +22,7 @@ from holdfast.topics import TopicRules, Topics
 from publisher import metrics
 from publisher.confirms import next_age
 from publisher.relay import metrics as counts
-from publisher.relay.batch import Batch, Record, batch, chunks, confirm
+from publisher.relay.batch import PUSHPIN, Batch, Limits, Record, batch, chunks, confirm
 from publisher.relay.node import MOST_QUEUED, RelayNode
 from publisher.relay.owners import owned_by
 from publisher.relay.watch import TopicWatch
@@ -87,8 +87,10 @@ class Relay:
         watch: TopicWatch,
         nodes: Sequence[RelayNode],
         clock: Callable[[], float] = time.monotonic,
+        limits: Limits = PUSHPIN,
     ) -> None:
         self._name = name
+        self._limits = limits
         self._rules = rules
         self._state = state
         self._logs = logs
@@ -338,7 +340,7 @@ class Relay:
         position = topic.positions[partition.number]
         # After assign() what was in hand may come once more.
         records = [record for record in records if record.offset >= position]
-        made = list(chunks(rules, partition.number, position, records))
+        made = list(chunks(rules, partition.number, position, records, self._limits))
         results = self._state.append(
             topic.name,
             topic.id,
@@ -355,7 +357,7 @@ class Relay:
                 topic.positions[partition.number] = chunk.next
                 counts.RELAYED.labels(topic.name).inc(len(chunk.events))
         if appended:
-            self._send(batch(topic.name, appended))
+            self._send(batch(topic.name, appended, self._limits))
             self._note_keys(topic.name, {key for _, result in appended for key in result.key_ids})
         if len(appended) < len(made):
             self._again(
@@ -401,7 +403,7 @@ class Relay:
         elif now - quiet.since >= quiet.age_s:
             quiet.age_s = next_age(quiet.age_s)
             counts.CONFIRMS.inc()
-            self._send(confirm(topic.name, [(None, id_)]))
+            self._send(confirm(topic.name, [(None, id_)], self._limits))
 
     def _note_keys(self, topic: str, keys: Iterable[str]) -> None:
         for key in keys:
@@ -431,7 +433,7 @@ class Relay:
                     self._key_confirms.set((topic, key), now + KEY_PAUSES_S[number])
             if still:
                 counts.CONFIRMS.inc()
-                self._send(confirm(topic, still))
+                self._send(confirm(topic, still, self._limits))
 
     def confirms(self, topic: str, keys: set[str]) -> Batch | None:
         """Confirms of a topic and of keys of it, as Redis has them now."""
@@ -441,7 +443,7 @@ class Relay:
         channels: list[tuple[str | None, str]] = [(key, id_) for key, id_ in ids if id_ is not None]
         if place is not None:
             channels.insert(0, (None, place.position.grip_id))
-        return confirm(topic, channels) if channels else None
+        return confirm(topic, channels, self._limits) if channels else None
 
     def _watch_ids(self) -> None:
         """Notice a topic that was deleted and created again; nobody waits for Kafka's answers."""

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 
 import requests
-from gripcontrol import parse_grip_uri
 
 from holdfast.errors import UnavailableError
 from holdfast.formats import stale_hint
 from publisher import metrics
 from publisher.nodes import Node
-from publisher.push import bodies, publish
+from publisher.push import bodies, control, publish
 from publisher.relay.batch import Batch
 from publisher.relay.metrics import SKIPPED
 
@@ -32,8 +31,9 @@ class RelayNode(Node[Batch]):
         grip_url: str,
         confirms: Callable[[str, set[str]], Batch | None],
         clock: Callable[[], float] = time.monotonic,
+        fastly_key: str | None = None,
     ) -> None:
-        self._config = parse_grip_uri(grip_url)
+        self._config = control(grip_url, fastly_key)
         super().__init__(self._config["control_uri"].rstrip("/"), clock)
         self._confirms = confirms
         self._owed: dict[str, set[str]] = {}

@@ -270,7 +270,7 @@ def test_a_configured_value_exists_as_version_0_and_is_cached_like_any_other(sit
         "released_at": None,
     }
     assert answer.headers["Surrogate-Control"] == FRESH
-    assert answer.headers["Surrogate-Key"] == f"value:{name}"
+    assert answer.headers["Surrogate-Key"] == f"value:{name} all"
     assert site.get(f"/values/{name}/history").get_json() == {"name": name, "releases": []}
 
 
@@ -285,7 +285,7 @@ def test_a_familys_name_without_state_is_not_found_for_a_second_under_its_key(si
     answer = site.get(path)
     assert_problem(answer, 404)
     assert answer.headers["Surrogate-Control"] == BRIEF
-    assert answer.headers["Surrogate-Key"] == "value:sum.a"
+    assert answer.headers["Surrogate-Key"] == "value:sum.a all"
 
 
 def test_a_familys_name_exists_once_it_was_released_also_with_0(site):
@@ -338,7 +338,7 @@ def test_an_answer_about_a_value_is_kept_by_the_edge_and_asked_for_by_browsers(s
     site.release("counter", 1)
     answer = site.get(path)
     assert answer.headers["Surrogate-Control"] == FRESH
-    assert answer.headers["Surrogate-Key"] == "value:counter"
+    assert answer.headers["Surrogate-Key"] == "value:counter all"
     assert answer.headers["Cache-Control"] == "no-cache"
     assert "Accept" in answer.headers["Vary"]
     assert "Set-Cookie" not in answer.headers
@@ -724,7 +724,7 @@ def test_the_page_is_cached_under_its_own_key_and_runs_only_its_own_scripts(site
     answer = site.get("/")
     assert answer.status_code == 200
     assert answer.headers["Surrogate-Control"] == FRESH
-    assert answer.headers["Surrogate-Key"] == "page"
+    assert answer.headers["Surrogate-Key"] == "page all"
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert 'data-value="counter"' in answer.get_data(as_text=True)
 
@@ -733,7 +733,7 @@ def test_static_files_are_cached_like_the_page_and_missing_ones_are_not(site):
     answer = site.get("/static/page.js")
     assert answer.status_code == 200
     assert answer.headers["Surrogate-Control"] == FRESH
-    assert answer.headers["Surrogate-Key"] == "page"
+    assert answer.headers["Surrogate-Key"] == "page all"
     missing = site.get("/static/nothing.js")
     assert_problem(missing, 404)
     assert missing.headers["Surrogate-Control"] == "no-store"

@@ -18,6 +18,7 @@ import requests
 
 from holdfast.config import Settings
 from holdfast.errors import UnavailableError
+from holdfast.formats import EVERYTHING
 from holdfast.snapshots import Snapshot
 from holdfast.updates import INT64_MAX, INT64_MIN
 from holdfast.values import parse
@@ -112,8 +113,7 @@ for _name in (
 
 
 class Answer:
-    def raise_for_status(self) -> None:
-        """Good."""
+    status_code = 200
 
 
 class Link:
@@ -152,7 +152,7 @@ class Edge:
     purged: dict[str, int] = field(default_factory=dict)
 
     def take(self, url: str, headers: dict[str, str], _request: dict[str, Any]) -> None:
-        if url.endswith("purge_all"):
+        if headers["Surrogate-Key"] == EVERYTHING:
             names = list(self.fresh)
         else:
             names = [key.removeprefix("value:") for key in headers["Surrogate-Key"].split()]
@@ -212,7 +212,7 @@ class Pushpin:
                         self._recover(session)
 
     def _publish(self, name: str, id_: int, prev: int, item: dict[str, Any]) -> None:
-        content = item["http-stream"]["content"]
+        content = item["formats"]["http-stream"]["content"]
         snapshot = None
         if id_ != prev:
             snapshot = json.loads(content.partition("data: ")[2])

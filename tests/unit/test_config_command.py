@@ -46,8 +46,8 @@ def test_each_fault_is_a_line_and_the_exit_code_is_2(environment):
 def test_secrets_that_a_part_needs_are_asked_for(environment):
     environment(VALUES=RIGHT["VALUES"])
     assert run("--check").stderr.splitlines() == [
-        "HOLDFAST_FASTLY_KEY is not set; it has no default",
-        "HOLDFAST_GRIP_KEY is not set; it has no default",
+        "HOLDFAST_GRIP_KEY is not set; origin needs it",
+        "HOLDFAST_FASTLY_KEY is not set; publisher needs it",
     ]
     assert "GRIP" not in run("--check", "--part", "publisher").stderr
     assert run("--check", "--part", "relay").exit_code == 0

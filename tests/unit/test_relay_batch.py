@@ -33,8 +33,8 @@ def test_an_item_is_never_more_than_pushpin_takes(value):
 
 
 def _content(item):
-    """What a viewer gets of it, said once."""
-    (stream,) = [each for each in (item.get("http-stream"), item.get("formats")) if each]
+    """What a viewer gets of it."""
+    stream = item["formats"]["http-stream"]
     if "content" in stream:
         return stream["content"].encode()
-    return base64.b64decode(stream["http-stream"]["content-bin"])
+    return base64.b64decode(stream["content-bin"])
