@@ -16,6 +16,7 @@ from holdfast.snapshots import Snapshot
 
 TEXT_CHANNEL = "updates"
 STALE_CHANNEL = "stale"
+PROBE_CHANNEL = "probe"
 EVERYTHING = "all"
 HEARTBEAT_SECONDS = 20
 
@@ -122,6 +123,11 @@ def confirm_items(name: str, version: int, *, text: bool) -> list[dict[str, Any]
 def stale_hint() -> dict[str, Any]:
     """Asks Pushpin to recover every viewer that was served while the origin was down."""
     return {"channel": STALE_CHANNEL, "formats": {"http-stream": {"action": "hint"}}}
+
+
+def probe() -> dict[str, Any]:
+    """For a channel that nobody has: whoever takes it is back."""
+    return {"channel": PROBE_CHANNEL, "formats": {"http-stream": {"content": ""}}}
 
 
 def relay_item(channel: str, body: bytes, id: str, prev_id: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import requests
 from gripcontrol import parse_grip_uri
 
 from holdfast.config import is_fanout
-from holdfast.formats import confirm_items, stale_hint
+from holdfast.formats import confirm_items, probe
 from publisher import metrics
 from publisher.nodes import READ_TIMEOUT_S, Node, connect_timeout_s
 from publisher.refusal import check
@@ -59,11 +59,15 @@ class PushNode(Node[Sequence[Publication]]):
         fastly_key: str | None = None,
     ) -> None:
         self._config = control(grip_url, fastly_key)
-        self._most_bytes = FANOUT_BODY_BYTES if is_fanout(grip_url) else MAX_BODY_BYTES
+        self._fanout = is_fanout(grip_url)
+        self._most_bytes = FANOUT_BODY_BYTES if self._fanout else MAX_BODY_BYTES
         super().__init__(self._config["control_uri"].rstrip("/"), clock)
         self._owed: dict[str, tuple[int, bool]] = {}
 
     def send(self, work: Sequence[Publication]) -> None:
+        if self._fanout:
+            # Fastly's documents know no hints, and the edge in front of Fanout no stale holds.
+            work = [publication for publication in work if publication.name]
         items = [item for publication in work for item in publication.items]
         for body in bodies(items, self._most_bytes):
             self._post(body)
@@ -78,8 +82,11 @@ class PushNode(Node[Sequence[Publication]]):
             Publication.confirm(name, version, text=text)
             for name, (version, text) in self._owed.items()
         ]
-        # With nothing owed, a hint stands in: the node has to prove that it is back.
-        self.send(owed or [Publication("", 0, False, (stale_hint(),))])
+        if owed:
+            self.send(owed)
+        else:  # the node has to prove that it is back
+            for body in bodies([probe()]):
+                self._post(body)
         self._owed.clear()
 
     def count(self, result: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import requests
 
 from holdfast.errors import UnavailableError
-from holdfast.formats import stale_hint
+from holdfast.formats import probe
 from publisher import metrics
 from publisher.nodes import Node
 from publisher.push import bodies, control, publish
@@ -87,7 +87,7 @@ class RelayNode(Node[Batch]):
                     self.send(confirms)
                     sent = True
             if not sent:  # the node has to prove that it is back
-                for body in bodies([stale_hint()]):
+                for body in bodies([probe()]):
                     self._post(body)
         except (requests.RequestException, UnavailableError) as error:
             for topic, keys in owed.items():
