@@ -17,9 +17,13 @@ DEADLINE_S = 10.0
 
 
 class RedisServer:
-    """redis-server in a folder of its own. Nothing else is stopped or touched."""
+    """redis-server in a folder of its own. Nothing else is stopped or touched.
 
-    def __init__(self) -> None:
+    options: more of redis.conf. url: where it is asked, to be changed before the start.
+    """
+
+    def __init__(self, **options: object) -> None:
+        self._options = {name.replace("_", "-"): value for name, value in options.items()}
         # Not pytest's tmp_path: its long names don't leave room for a Unix socket.
         self.folder = Path(tempfile.mkdtemp(prefix="holdfast-redis-"))
         self.socket = self.folder / "redis.sock"
@@ -36,6 +40,7 @@ class RedisServer:
             "appendonly": "yes",
             "appendfsync": "no",  # kill -9 leaves the page cache alone, and the tests fast
             "auto-aof-rewrite-percentage": 0,
+            **self._options,
         }
         arguments = [part for key, value in options.items() for part in (f"--{key}", str(value))]
         self._process = subprocess.Popen(["redis-server", *arguments])
