@@ -186,7 +186,7 @@ class Settings(BaseModel):
         1,
         ge=1,
         json_schema_extra=_by("publisher", "relay", unit="copies"),
-        description="replication factor of topics that it creates",
+        description="of topics that it creates; from 3 on with `min.insync.replicas=2`",
     )
     slot: str = Field(
         "publisher-1",

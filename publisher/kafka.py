@@ -113,8 +113,17 @@ def ensure_named(settings: Settings, wanted: Sequence[str], stopping: threading.
             stopping.wait(0.5)
 
 
-def _create(admin: AdminClient, topics: list[str], settings: Settings) -> None:
+def topic_config(settings: Settings) -> dict[str, str]:
+    """What a new topic is created with, beyond its partitions."""
     config = {"retention.ms": str(settings.retention_ms)}
+    if settings.kafka_replication >= 3:
+        # By default a broker acknowledges what it alone has, and may die with it.
+        config["min.insync.replicas"] = "2"
+    return config
+
+
+def _create(admin: AdminClient, topics: list[str], settings: Settings) -> None:
+    config = topic_config(settings)
     created = admin.create_topics(
         [
             NewTopic(

@@ -116,7 +116,7 @@ MUTANTS = (
     Mutant(
         "owe an edge nothing",
         "publisher/purge.py",
-        '        self._post(f"{self._purge_url}_all", {})\n',
+        '        self._post(self._purge_url, {"Surrogate-Key": EVERYTHING})\n',
         "        return\n",
         SIMULATION,
     ),
