@@ -14,9 +14,10 @@ from holdfast.positions import Position
 from origin.answers import BRIEF_S, cacheable, streaming, wants_hold
 from origin.catch_up import CatchUp, Page
 from origin.grip import hold_at, link_next
-from origin.page import PAGE_KEY, SECURITY_HEADERS
+from origin.page import PAGE_KEY
 from origin.parts import parts
 from origin.problems import problem
+from origin.security import PAGE_HEADERS
 
 blueprint = Blueprint("events", __name__)
 
@@ -41,7 +42,7 @@ def get_events_page() -> Response:
     """The page, with the topics that there are now."""
     known = sorted(name for name in parts().replay.topics() if parts().topics.rules(name))
     answer = make_response(render_template("events.html", topics=known))
-    answer.headers.update(SECURITY_HEADERS)
+    answer.headers.update(PAGE_HEADERS)
     return cacheable(answer, PAGE_KEY, max_age=BRIEF_S)
 
 

@@ -725,7 +725,9 @@ def test_the_page_is_cached_under_its_own_key_and_runs_only_its_own_scripts(site
     assert answer.status_code == 200
     assert answer.headers["Surrogate-Control"] == FRESH
     assert answer.headers["Surrogate-Key"] == "page all"
-    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert answer.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; script-src 'self'"
+    )
     assert 'data-value="counter"' in answer.get_data(as_text=True)
 
 
