@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 from holdfast.errors import ConfigError
+from stack.certificate import Certificate
 from stack.layout import LIBS, REPO, Part, Sizes
 
 # A Unix socket's path is limited to 107 bytes; Pushpin's longest socket name has 33.
@@ -59,15 +60,14 @@ def write(
     sizes: Sizes,
     keys: Mapping[str, str],
     post_rate: int,
+    certificate: Certificate | None,
     say: Callable[[str], None],
 ) -> None:
     """Configuration of Kafka, Redis, Varnish, Pushpin and nginx; formats Kafka's storage once.
 
     post_rate: updates per second that nginx takes from one address.
+    certificate: what nginx shows; None = it speaks plain HTTP.
     """
-    nofile = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    if nofile == resource.RLIM_INFINITY:
-        nofile = 1_000_000
     (folder / "redis").mkdir(exist_ok=True)
     _kafka(folder / "kafka", ports, say)
     origins = [ports[name] for name in sizes.names("origin")]
@@ -109,11 +109,35 @@ def write(
             command_port=ports[f"{name}.command"],
             metrics_port=ports[f"{name}.metrics"],
         )
+    nginx(folder / "nginx", folder, ports, sizes, post_rate, certificate)
+
+
+def nginx(
+    target: Path,
+    folder: Path,
+    ports: Mapping[str, int],
+    sizes: Sizes,
+    post_rate: int,
+    certificate: Certificate | None,
+) -> None:
+    """Write nginx's configuration into `target`: a front door of the stack in `folder`."""
+    nofile = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if nofile == resource.RLIM_INFINITY:
+        nofile = 1_000_000
+    if certificate is not None:
+        render(
+            REPO / "stack" / "nginx" / "tls.conf",
+            target / "tls.conf",
+            certificate=certificate.file,
+            key=certificate.key,
+        )
     render(
         REPO / "stack" / "nginx" / "nginx.conf",
-        folder / "nginx" / "nginx.conf",
-        folder=folder / "nginx",
+        target / "nginx.conf",
+        folder=target,
         port=ports["nginx"],
+        protocol="ssl http2 " if certificate else "",
+        tls=f"include {target}/tls.conf;" if certificate else "",
         nofile=nofile,
         post_rate=post_rate,
         post_burst=2 * post_rate,
@@ -124,7 +148,9 @@ def write(
             f"        server 127.0.0.1:{ports[name]} max_fails=0 backup;"
             for name in sizes.names("pushpin")
         ),
-        varnishes="\n".join(f"        server {address};" for address in varnishes),
+        varnishes="\n".join(
+            f"        server 127.0.0.1:{ports[name]};" for name in sizes.names("varnish")
+        ),
     )
 
 

@@ -68,8 +68,10 @@ def port_names(sizes: Sizes) -> list[str]:
     return names
 
 
-def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> list[Part]:
-    """Every part, in the order in which a reader would start them."""
+def parts(
+    folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str, *, tls: bool = False
+) -> list[Part]:
+    """Every part, in the order in which a reader would start them. tls: nginx speaks HTTPS."""
     bin_folder = Path(python).parent
     result = [
         Part(
@@ -212,7 +214,7 @@ def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> 
                 "-g",
                 "daemon off;",
             ),
-            {"http": ports["nginx"]},
+            {"https" if tls else "http": ports["nginx"]},
             lambda: probes.tcp(ports["nginx"]),
             stop_signal="QUIT",
         )
@@ -220,9 +222,9 @@ def parts(folder: Path, ports: Mapping[str, int], sizes: Sizes, python: str) -> 
     return result
 
 
-def simulation(port: int, python: str) -> Part:
+def simulation(url: str, python: str) -> Part:
     """Posters and viewers at the front door."""
-    command = (python, "-m", "stack.simulate", f"http://127.0.0.1:{port}")
+    command = (python, "-m", "stack.simulate", url)
     return Part("simulation", command, {}, lambda: True)
 
 

@@ -22,6 +22,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from holdfast import values as values_toml
 from holdfast.errors import HoldfastError
+from stack import certificate as certificates
 from stack import configure, orphans, ports, probes
 from stack.layout import POST_RATE, REPO, Part, Sizes, environment, parts, port_names, simulation
 
@@ -60,8 +61,11 @@ class Stack:
         values: Path | None = None,
         simulate: bool = False,
         post_rate: int = POST_RATE,
+        tls: bool = False,
+        certificate: certificates.Certificate | None = None,
         say: Callable[[str], None] = _nothing,
     ) -> None:
+        """tls: nginx speaks HTTPS. certificate: what it shows; None = one of the stack's own."""
         self.dir = folder.resolve()
         self._port = port
         self._pushpin_port = pushpin_port
@@ -69,6 +73,8 @@ class Stack:
         self._values = (values or REPO / "values.toml").resolve()
         self._simulate = simulate
         self._post_rate = post_rate
+        self._tls = tls
+        self._certificate = certificate
         self._say = say
         self._ports: dict[str, int] = {}
         self._parts: list[Part] = []
@@ -102,10 +108,12 @@ class Stack:
                 "pushpin-1": (self._pushpin_port, "--pushpin-port"),
             },
         )
-        configure.write(self.dir, self._ports, self._sizes, keys, self._post_rate, self._say)
-        self._parts = parts(self.dir, self._ports, self._sizes, sys.executable)
+        shown = self._shown_certificate()
+        configure.write(self.dir, self._ports, self._sizes, keys, self._post_rate, shown, self._say)
+        self._parts = parts(self.dir, self._ports, self._sizes, sys.executable, tls=self._tls)
         if self._simulate:
-            self._parts.append(simulation(self._ports["nginx"], sys.executable))
+            door = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._ports['nginx']}"
+            self._parts.append(simulation(door, sys.executable))
         self._environment = environment(self.dir, self._ports, self._sizes, self._values, keys)
         (self.dir / "stack.json").write_text(
             json.dumps(
@@ -120,6 +128,14 @@ class Stack:
         (self.dir / "stack.json").chmod(0o600)
         conf = configure.supervisor(self.dir, self._parts, sys.executable)
         self._spawn(conf, detach)
+
+    def _shown_certificate(self) -> certificates.Certificate | None:
+        if not self._tls:
+            return None
+        if self._certificate is None:
+            return certificates.own(self.dir / "tls")
+        self._certificate.check()
+        return self._certificate
 
     def _spawn(self, conf: Path, detach: bool) -> None:
         parent = os.getpid()
@@ -156,8 +172,8 @@ class Stack:
             self._check_alive()
             self._check_deadline(started, timeout_s, ", ".join(waiting))
             time.sleep(0.1)
-        door, default = self._ports["nginx"], self._told()["default"]
-        while not (probes.http(door, "/") and probes.http(door, f"/values/{default}")):
+        default = self._told()["default"]
+        while not (probes.get(f"{self.url}/") and probes.get(f"{self.url}/values/{default}")):
             self._check_alive()
             self._check_deadline(started, timeout_s, "an answer at the front door")
             time.sleep(0.1)
@@ -252,7 +268,14 @@ class Stack:
     @property
     def url(self) -> str:
         """nginx: the front door."""
-        return f"http://127.0.0.1:{self._part_ports('nginx')['http']}"
+        scheme, port = next(iter(self._part_ports("nginx").items()))
+        return f"{scheme}://127.0.0.1:{port}"
+
+    @property
+    def own_certificate(self) -> Path | None:
+        """What clients must trust to reach the front door; None when there is no such file."""
+        shown = self._shown_certificate() if self._certificate is None else None
+        return shown.file if shown else None
 
     @property
     def pushpin_url(self) -> str:

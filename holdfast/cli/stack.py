@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from holdfast.errors import HoldfastError
+from stack.certificate import Certificate
 from stack.layout import POST_RATE, Sizes
 from stack.stack import Stack
 
@@ -28,6 +30,7 @@ dir_option = click.option(
 )
 _COUNT = click.IntRange(1, 8)
 _PORT = click.IntRange(0, 65535)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def open_stack(folder: str) -> Stack:
@@ -59,6 +62,11 @@ def open_stack(folder: str) -> Stack:
     type=click.IntRange(1, 1_000_000),
     help="Updates per second that nginx takes from one address; more get 429.",
 )
+@click.option(
+    "--tls", is_flag=True, help="HTTPS and HTTP/2 at nginx, with a certificate of its own."
+)
+@click.option("--tls-certificate", type=_FILE, help="One to show instead, PEM, with its chain.")
+@click.option("--tls-key", type=_FILE, help="Its key, PEM, without a password.")
 @click.option("--simulate", "simulated", is_flag=True, help="Add some posters and viewers.")
 def up(
     port: int,
@@ -72,10 +80,18 @@ def up(
     pushpins: int,
     values: str | None,
     post_rate: int,
+    tls: bool,
+    tls_certificate: Path | None,
+    tls_key: Path | None,
     simulated: bool,
 ) -> None:
     """Start every part on loopback and show the page's address."""
     console = Console(stderr=True, highlight=False)
+    certificate = None
+    if tls_certificate and tls_key:
+        certificate = Certificate(tls_certificate.resolve(), tls_key.resolve())
+    elif tls_certificate or tls_key:
+        raise click.UsageError("--tls-certificate and --tls-key go together")
     stack = Stack(
         Path(folder),
         port=port,
@@ -84,6 +100,8 @@ def up(
         values=Path(values) if values else None,
         simulate=simulated,
         post_rate=post_rate,
+        tls=tls or certificate is not None,
+        certificate=certificate,
         say=console.print,
     )
     ending = threading.Event()
@@ -121,13 +139,23 @@ def _end(stack: Stack) -> None:
 
 
 def _welcome(stack: Stack) -> str:
-    return f"""
-Holdfast is ready: {stack.url}/
-
-  curl -N {stack.url}/values/counter?as=sse
-  curl {stack.url}/values/counter -H 'Content-Type: application/json' -d '{{"add": 1}}'
-  curl -N {stack.pushpin_url}/stream
-"""
+    trust, url = stack.own_certificate, stack.url
+    curl = f"curl --cacert {shlex.quote(str(trust))}" if trust else "curl"
+    lines = [
+        "",
+        f"Holdfast is ready: {url}/",
+        "",
+        f"  {curl} -N '{url}/values/counter?as=sse'",
+        f"  {curl} {url}/values/counter -H 'Content-Type: application/json' -d '{{\"add\": 1}}'",
+        f"  curl -N {stack.pushpin_url}/stream",
+        "",
+    ]
+    if trust:
+        lines += [
+            f"Its certificate is its own. Let clients trust it, or browsers warn: {trust}",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def _watch(stack: Stack, console: Console) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -57,6 +58,8 @@ class Viewer:
     path: str
     reconnect: bool = False
     headers: dict[str, str] = field(default_factory=dict)
+    trust: ssl.SSLContext | bool = True
+    http2: bool = False
     events: list[tuple[float, str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     content_type: str = ""
@@ -64,7 +67,9 @@ class Viewer:
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
-        self._client = httpx.Client(timeout=httpx.Timeout(10, read=60))
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(10, read=60), verify=self.trust, http2=self.http2
+        )
         self._answer: httpx.Response | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
-from tests.e2e.viewers import post, snapshot, until
+from stack.certificate import own
+from tests.e2e.viewers import post, until
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 LISTEN = "0A"
@@ -68,15 +73,38 @@ def test_a_stack_comes_up_says_what_it_is_keeps_its_state_and_goes(stack, folder
     assert gone.returncode == 1
     assert "no stack runs in" in gone.stderr
 
-    folder.up()
-    assert folder.stack.url == url
-    assert snapshot(url, "headline")["value"] == "current value"
+    # With TLS, and a certificate of its own: its own words tell how to trust it.
+    said = folder.up("--tls")
+    secure = url.replace("http://", "https://")
+    assert folder.stack.url == secure
+    assert f"Holdfast is ready: {secure}/" in said
+    trust = folder.path / "tls" / "certificate.pem"
+    assert _headline(secure, trust) == "current value"
+    posting = next(line for line in said.splitlines() if "-d " in line)
+    done = subprocess.run(["bash", "-c", f"{posting} -sS"], capture_output=True, check=True)
+    assert json.loads(done.stdout)["topic"] == "updates"
     folder.run("down")
-    folder.up("--fresh")
-    assert snapshot(url, "headline")["value"] is None
+
+    # With somebody's own, and new.
+    other = own(folder.path / "other")
+    files = ("--tls-certificate", str(other.file), "--tls-key", str(other.key))
+    folder.up("--fresh", *files, "--simulate")
+    with pytest.raises(httpx.ConnectError):
+        _headline(secure, trust)
+    assert _headline(secure, other.file) is None
+    until(lambda: _value(secure, "counter", other.file) > 0, "simulated posters")
     folder.run("down")
     folder.assert_nothing_left()
     assert httpx.get(stack.url).status_code == 200
+
+
+def _headline(url, trust):
+    return _value(url, "headline", trust)
+
+
+def _value(url, name, trust):
+    context = ssl.create_default_context(cafile=trust)
+    return httpx.get(f"{url}/values/{name}", verify=context).json()["value"]
 
 
 def _first_line(base):
@@ -101,4 +129,19 @@ def test_a_broken_values_file_is_named_and_nothing_starts(folder):
     done = folder.run(*folder.up_words("--detach"))
     assert done.returncode == 1
     assert "values.counter" in done.stderr
+    folder.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--tls-key", "key.pem"], "--tls-certificate and --tls-key go together"),
+        (["--tls-certificate", "no.pem", "--tls-key", "no.pem"], "no.pem: No such file"),
+    ],
+)
+def test_a_certificate_that_can_not_be_shown_is_named_and_nothing_starts(folder, words, named):
+    done = folder.run(*folder.up_words("--detach", *words))
+    assert done.returncode != 0
+    # The terminal's width may break the line anywhere.
+    assert named in " ".join(done.stderr.split())
     folder.assert_nothing_left()
