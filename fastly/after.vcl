@@ -64,9 +64,7 @@ sub compare_with_copy {
         return;
     }
     if (!req.http.X-Hold) {
-        if (resp.http.Holdfast-Version == req.http.X-After) {
-            return (synth(204, "nothing newer"));
-        }
+        call compare_snapshot;
         return;
     }
     set req.http.X-Key = resp.http.Surrogate-Key;
@@ -79,6 +77,10 @@ sub compare_with_copy {
         set req.http.X-Ask = req.http.X-After;
     }
     call ask_apart;
+    call restart_apart;
+}
+
+sub restart_apart {
     unset req.http.X-Has-Stale;
     set req.grace = 365d;
     return (restart);

@@ -13,6 +13,7 @@ include "./representation.vcl";
 include "./purge.vcl";
 include "./barrier.vcl";
 include "./stale.vcl";
+include "./wait.vcl";
 include "./holds.vcl";
 include "./problem.vcl";
 
@@ -52,6 +53,7 @@ sub forget_what_clients_claim {
     unset req.http.X-Has-Stale;
     unset req.http.X-Stale-Ok;
     unset req.http.X-Stale;
+    unset req.http.X-Wait;
     unset req.http.X-Purge-Keys;
     unset req.http.X-Purge-Id;
     unset req.http.X-Ticket;

@@ -8,6 +8,7 @@ sub finish_hold {
         if (req.http.X-Stale) {
             call unchain;
         }
+        call finish_wait;
     }
 }
 
@@ -46,6 +47,10 @@ sub stand_at_tip {
         set resp.http.Grip-Channel = resp.http.Grip-Channel
             + ", stale; prev-id=" + req.http.X-After + "-0";
     }
+    # Where no tip is known this alone is in Grip-Last, and representations share their path.
+    if (req.http.X-As == "ndjson") {
+        set resp.http.Grip-Channel = resp.http.Grip-Channel + "-ndjson";
+    }
 }
 
 # A hold without content, for a viewer who comes back while the origin is away.
@@ -67,19 +72,29 @@ sub synthetic_hold {
         set resp.http.Grip-Keep-Alive = "\n; format=cstring; timeout=20";
         synthetic({"
 "});
+    } elsif (req.http.X-Wait) {
+        call synthetic_wait;
     } else {
-        set resp.http.Content-Type = "text/event-stream; charset=utf-8";
         set resp.http.Grip-Channel = "value:" + regsub(req.http.X-Path, "^/values/", "");
         set resp.http.Grip-Link =
             "<" + req.http.X-Path + "?recover&as=" + req.http.X-As + ">; rel=next";
-        set resp.http.Grip-Keep-Alive = ":\n\n; format=cstring; timeout=20";
-        synthetic({":
+        if (req.http.X-As == "ndjson") {
+            set resp.http.Content-Type = "application/x-ndjson";
+            set resp.http.Grip-Channel = resp.http.Grip-Channel + ":ndjson";
+            set resp.http.Grip-Keep-Alive = "\n; format=cstring; timeout=20";
+            synthetic({"
+"});
+        } else {
+            set resp.http.Content-Type = "text/event-stream; charset=utf-8";
+            set resp.http.Grip-Keep-Alive = ":\n\n; format=cstring; timeout=20";
+            synthetic({":
 
 "});
+        }
     }
-    # Without any copy of the value its key is the name of its channel.
+    # Without any copy of a value: its key all the same.
     if (!req.http.X-Key) {
-        set req.http.X-Key = resp.http.Grip-Channel;
+        set req.http.X-Key = "value:" + regsub(req.http.X-Path, "^/values/", "");
     }
     var.set_string("keys", req.http.X-Key);
     call stand_at_tip;

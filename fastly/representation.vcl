@@ -9,10 +9,14 @@ sub representation {
     }
     if (req.url ~ "^/values/[^/?]+(\?|$)") {
         call as_of_request;
+        call wait_of_request;
         call after_of_request;
         set req.url = req.http.X-Path;
         if (req.http.X-As != "json") {
             set req.url = req.url + "?as=" + req.http.X-As;
+        } elsif (req.http.X-Wait == "invalid") {
+            set req.url = req.url + "?wait=invalid";
+            unset req.http.X-After;
         }
         call ask_plainly;
     } elsif (req.url ~ "^/stream(\?|$)") {
@@ -42,16 +46,21 @@ sub representation {
 sub as_of_request {
     if (req.url ~ "[?&]as=") {
         set req.http.X-As = regsub(req.url, "^.*?[?&]as=([^&]*).*$", "\1");
-        if (req.http.X-As !~ "^(json|sse)$") {
+        if (req.http.X-As !~ "^(json|sse|ndjson)$") {
             set req.http.X-As = "invalid";
         }
     } elsif (req.http.Accept ~ "(?i)text/event-stream") {
         set req.http.X-As = "sse";
+    } elsif (req.http.Accept ~ "(?i)application/x-ndjson") {
+        set req.http.X-As = "ndjson";
     } else {
         set req.http.X-As = "json";
     }
     if (req.http.X-As == "sse") {
         set req.http.Accept = "text/event-stream";
+        set req.http.X-Hold = "yes";
+    } elsif (req.http.X-As == "ndjson") {
+        set req.http.Accept = "application/x-ndjson";
         set req.http.X-Hold = "yes";
     } else {
         set req.http.Accept = "application/json";

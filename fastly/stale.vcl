@@ -46,8 +46,10 @@ sub fall_back_while_sick {
             set req.url = req.http.X-Plain-Url;
             return (restart);
         }
-    } elsif (req.http.X-Hold && req.http.Grip-Sig) {
+    } elsif ((req.http.X-Hold || req.http.X-Wait ~ "^[1-9]") && req.http.Grip-Sig) {
         return (synth(200, "hold"));
+    } elsif (req.http.X-Wait == "0") {
+        return (synth(204, "nothing newer"));
     }
 }
 

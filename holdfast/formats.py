@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from holdfast import ndjson, polls
 from holdfast.snapshots import Snapshot
 
 TEXT_CHANNEL = "updates"
@@ -23,6 +24,9 @@ HEARTBEAT_SECONDS = 20
 SSE_COMMENT = b":\n\n"
 TEXT_COMMENT = b"\n"
 
+_SSE_CONFIRM = {"content": SSE_COMMENT.decode()}
+_LINE_CONFIRM = {"content": ndjson.COMMENT.decode()}  # the same on /stream
+
 # A line of an event stream ends at CR, LF or CRLF; nothing else ends one.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -30,6 +34,11 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 def value_channel(name: str) -> str:
     """The channel of a value's SSE, long-poll and WebSocket viewers."""
     return f"value:{name}"
+
+
+def ndjson_channel(name: str) -> str:
+    """The channel of a value's NDJSON viewers: an item has one content for streams."""
+    return f"value:{name}:ndjson"
 
 
 def encode_key(key: bytes) -> str:
@@ -103,26 +112,51 @@ def text_release(snapshot: Snapshot) -> bytes:
 
 def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
     """The items that carry a release; `text`: the value is the one that /stream serves."""
-    items = [(value_channel(snapshot.name), sse_release(snapshot))]
+    bodies = [
+        (value_channel(snapshot.name), sse_release(snapshot)),
+        (ndjson_channel(snapshot.name), ndjson.release(snapshot)),
+    ]
     if text:
-        items.append((TEXT_CHANNEL, text_release(snapshot)))
-    return [_item(channel, body, snapshot.version, snapshot.prev) for channel, body in items]
+        bodies.append((TEXT_CHANNEL, text_release(snapshot)))
+    items = [_item(channel, body, snapshot.version, snapshot.prev) for channel, body in bodies]
+    items[0]["http-response"] = polls.release(snapshot)
+    return items
 
 
 def confirm_items(name: str, version: int, *, text: bool) -> list[dict[str, Any]]:
     """Heartbeats whose id and prev-id are both `version`.
 
-    Who is at that version sees a comment; Pushpin makes anyone behind recover.
+    Who is at that version sees a comment, and a long-poll waits on; Pushpin makes anyone behind
+    recover.
     """
-    items = [(value_channel(name), SSE_COMMENT)]
+    # Literals and shared contents: 10,000 idle values are confirmed in one turn.
+    id = str(version)
+    items: list[dict[str, Any]] = [
+        {
+            "channel": value_channel(name),
+            "id": id,
+            "prev-id": id,
+            "http-stream": _SSE_CONFIRM,
+            **polls.CONFIRM,
+        },
+        {
+            "channel": ndjson_channel(name),
+            "id": id,
+            "prev-id": id,
+            "http-stream": _LINE_CONFIRM,
+        },
+    ]
     if text:
-        items.append((TEXT_CHANNEL, TEXT_COMMENT))
-    return [_item(channel, body, version, version) for channel, body in items]
+        items.append(
+            {"channel": TEXT_CHANNEL, "id": id, "prev-id": id, "http-stream": _LINE_CONFIRM}
+        )
+    return items
 
 
 def stale_hint() -> dict[str, Any]:
     """Asks Pushpin to recover every viewer that was served while the origin was down."""
-    return {"channel": STALE_CHANNEL, "formats": {"http-stream": {"action": "hint"}}}
+    hint = {"action": "hint"}
+    return {"channel": STALE_CHANNEL, "formats": {"http-stream": hint, "http-response": hint}}
 
 
 def probe() -> dict[str, Any]:
@@ -136,9 +170,7 @@ def relay_item(channel: str, body: bytes, id: str, prev_id: str) -> dict[str, An
 
 
 def _item(channel: str, body: bytes, version: int | str, prev: int | str) -> dict[str, Any]:
-    """One item, as GRIP has it. By hand: 10,000 idle values are confirmed in one turn, and
-    pubcontrol's Item takes most of that time.
-    """
+    """One item, as GRIP has it. By hand: pubcontrol's Item takes longer than all the rest."""
     return {
         "channel": channel,
         "id": str(version),

@@ -12,13 +12,15 @@ STALE_IF_ERROR_S = 86_400
 BRIEF_S = 1  # for what random parameters could ask for
 
 
-def cacheable(answer: Response, key: str, *, max_age: int = MAX_AGE_S) -> Response:
+def cacheable(
+    answer: Response, key: str, *, max_age: int = MAX_AGE_S, stale_if_error: bool = True
+) -> Response:
     """Let the edge keep `answer` under the surrogate key `key`; browsers always ask again.
 
     What it keeps only briefly it doesn't keep for when the origin is away.
     """
     keep = f"max-age={max_age}"
-    if max_age > BRIEF_S:
+    if stale_if_error and max_age > BRIEF_S:
         keep += f", stale-if-error={STALE_IF_ERROR_S}"
     answer.headers["Surrogate-Control"] = keep
     answer.headers["Surrogate-Key"] = edge_keys(key)
@@ -26,17 +28,22 @@ def cacheable(answer: Response, key: str, *, max_age: int = MAX_AGE_S) -> Respon
     return answer
 
 
-def of_value(answer: Response, name: str, *, max_age: int = MAX_AGE_S) -> Response:
+def of_value(
+    answer: Response, name: str, *, max_age: int = MAX_AGE_S, stale_if_error: bool = True
+) -> Response:
     """A cacheable answer about one value, open to scripts of any site."""
     answer.headers["Access-Control-Allow-Origin"] = "*"
     answer.vary.add("Accept")
-    return cacheable(answer, surrogate_key(name), max_age=max_age)
+    key = surrogate_key(name)
+    return cacheable(answer, key, max_age=max_age, stale_if_error=stale_if_error)
 
 
-def of_snapshot(answer: Response, snapshot: Snapshot, *, max_age: int = MAX_AGE_S) -> Response:
+def of_snapshot(
+    answer: Response, snapshot: Snapshot, *, max_age: int = MAX_AGE_S, stale_if_error: bool = True
+) -> Response:
     """A cacheable answer that shows a value at one version; the edge compares ids with that."""
     answer.headers["Holdfast-Version"] = str(snapshot.version)
-    return of_value(answer, snapshot.name, max_age=max_age)
+    return of_value(answer, snapshot.name, max_age=max_age, stale_if_error=stale_if_error)
 
 
 def streaming(body: bytes, mimetype: str) -> Response:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import Forbidden
 
 from holdfast.formats import HEARTBEAT_SECONDS
 from holdfast.public_keys import ALGORITHMS
+from holdfast.polls import FILTER
 
 
 class Signatures:
@@ -63,6 +64,16 @@ def hold(answer: Response, channel: str, version: int, link: str, keep_alive: st
     link: where Pushpin recovers when the chain breaks. keep_alive: the heartbeat, C-escaped.
     """
     hold_at(answer, channel, str(version), link, keep_alive)
+
+
+def hold_back(answer: Response, channel: str, version: int, wait_s: int) -> None:
+    """Make Pushpin send this answer only when nothing else came within `wait_s`.
+
+    version: what the client knows. Where the chain breaks Pushpin asks the same again.
+    """
+    answer.headers["Grip-Hold"] = "response"
+    answer.headers["Grip-Channel"] = f"{channel}; prev-id={version}; filter={FILTER}"
+    answer.headers["Grip-Timeout"] = str(wait_s)
 
 
 def link_next(answer: Response, link: str) -> None:

@@ -6,10 +6,11 @@ from flask import Blueprint, Response
 
 from holdfast.formats import TEXT_CHANNEL, TEXT_COMMENT, text_release
 from holdfast.snapshots import Snapshot
+from origin.after import After
 from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, streaming, wants_hold
 from origin.grip import hold
 from origin.parts import parts
-from origin.value_routes import After, snapshot_of, view_of
+from origin.value_routes import snapshot_of, view_of
 
 blueprint = Blueprint("stream", __name__)
 

@@ -1,63 +1,33 @@
-"""/values/{name}: snapshots, holds and their recovery, history, updates."""
+"""/values/{name}: its representations, history, updates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 from flask import Blueprint, Response, request
 
 from holdfast.errors import UnavailableError, UpdateError
-from holdfast.formats import SSE_COMMENT, sse_release, sse_reset, value_channel
 from holdfast.idempotency import parse_header
+from holdfast.polls import parse_wait
 from holdfast.snapshots import Snapshot
 from holdfast.state import View
 from holdfast.updates import parse_body
 from holdfast.values import HOME_TOPIC, Rules
-from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, of_value, streaming, wants_hold
-from origin.grip import hold
+from origin.after import After
+from origin.answers import BRIEF_S, of_value
 from origin.parts import parts
 from origin.problems import problem
+from origin.value_answers import NDJSON, SSE, snapshot_answer, stream_answer
 
 blueprint = Blueprint("values", __name__)
 
-Representation = Literal["json", "sse"]
-SSE_KEEP_ALIVE = ":\\n\\n"
-
-
-@dataclass(frozen=True, slots=True)
-class After:
-    """What the client says it has seen. version: None = nothing; fault: why it leads nowhere."""
-
-    version: int | None = None
-    fault: str | None = None
-
-    @classmethod
-    def of_request(cls) -> After:
-        """`?after=`; the edge puts a Last-Event-ID there. A header that is not in the cache
-        key must not change what everybody gets.
-
-        `unknown` is what the edge makes of an id that is newer than its copy (fastly/after.vcl).
-        """
-        text = request.args.get("after")
-        if not text:
-            return cls()
-        if text == "unknown":
-            return cls(fault="unknown id")
-        if text.isascii() and text.isdigit() and len(text) <= 18:
-            return cls(int(text))
-        return cls(fault="unreadable id")
-
-    def reset_reason(self, snapshot: Snapshot) -> str | None:
-        """Why what the client has seen doesn't lead to `snapshot`; None when it does."""
-        if self.version is not None and self.version > snapshot.version:
-            return "unknown id"
-        return self.fault
-
-    def seen(self, snapshot: Snapshot) -> bool:
-        """Whether the client has this very version."""
-        return self.version == snapshot.version
+Representation = Literal["json", "sse", "ndjson"]
+MIMETYPES: dict[str, Representation] = {
+    "application/json": "json",
+    "text/event-stream": "sse",
+    "application/x-ndjson": "ndjson",
+}
 
 
 def view_of(rules: Rules, *, history: bool = False) -> View:
@@ -82,13 +52,17 @@ def get_value(name: str) -> Response:
         return _not_found(name)
     representation = _representation()
     if representation is None:
-        return problem(400, "as is one of json, sse", max_age=BRIEF_S)
+        return problem(400, f"as is one of {', '.join(MIMETYPES.values())}", max_age=BRIEF_S)
+    wait = request.args.get("wait", "") if representation == "json" else ""
+    if wait and parse_wait(wait) is None:
+        return problem(400, "wait is a number of seconds from 1 to 120", max_age=BRIEF_S)
     snapshot = snapshot_of(rules, view_of(rules))
     if snapshot is None:
         return _not_found(name)
-    if representation == "sse":
-        return _sse(snapshot, After.of_request())
-    return _json(snapshot, After.of_request())
+    after = After.of_request()
+    if representation == "json":
+        return snapshot_answer(snapshot, after, parse_wait(wait))
+    return stream_answer(snapshot, after, SSE if representation == "sse" else NDJSON)
 
 
 @blueprint.get("/values/<name>/history")
@@ -124,38 +98,9 @@ def _representation() -> Representation | None:
     """`?as=` beats Accept. None: there is no such representation."""
     asked = request.args.get("as")
     if asked is not None:
-        return asked if asked in ("json", "sse") else None  # type: ignore[return-value]
-    best = request.accept_mimetypes.best_match(
-        ["application/json", "text/event-stream"], default="application/json"
-    )
-    return "sse" if best == "text/event-stream" else "json"
-
-
-def _json(snapshot: Snapshot, after: After) -> Response:
-    if after.seen(snapshot):
-        return of_snapshot(Response(status=204), snapshot, max_age=BRIEF_S)
-    answer = of_snapshot(Response(snapshot.encode(), mimetype="application/json"), snapshot)
-    answer.set_etag(f"{snapshot.version}-json")
-    return answer
-
-
-def _sse(snapshot: Snapshot, after: After) -> Response:
-    max_age = MAX_AGE_S
-    reason = after.reset_reason(snapshot)
-    if reason is not None:
-        body = sse_reset(reason) + sse_release(snapshot)
-        max_age = BRIEF_S
-    elif after.seen(snapshot):
-        # A comment all the same: proxies and clients wait for a first byte.
-        body, max_age = SSE_COMMENT, BRIEF_S
-    else:
-        body = sse_release(snapshot)
-    answer = of_snapshot(streaming(body, "text/event-stream"), snapshot, max_age=max_age)
-    # Asked for on every request, so that a false signature never gets a stream.
-    if parts().signatures.signed() and wants_hold():
-        link = f"/values/{snapshot.name}?recover&as=sse"
-        hold(answer, value_channel(snapshot.name), snapshot.version, link, SSE_KEEP_ALIVE)
-    return answer
+        return asked if asked in MIMETYPES.values() else None  # type: ignore[return-value]
+    best = request.accept_mimetypes.best_match(list(MIMETYPES), default="application/json")
+    return MIMETYPES[best]
 
 
 def _not_found(name: str) -> Response:
