@@ -77,7 +77,7 @@ def test_an_update_at_the_limit_is_taken(stack, value, content):
         ("GET", "/values/nobody/history", 404),
         ("GET", "/values/price.NONE", 404),
         ("GET", "/values/" + "a" * 65, 404),
-        ("GET", "/values/counter?as=ndjson", 400),
+        ("GET", "/values/counter?as=xml", 400),
         ("GET", "/values/counter?as=", 400),
         ("GET", "/nowhere", 404),
         ("GET", "/health/ready", 404),

@@ -204,6 +204,8 @@ class Pushpin:
     def take(self, _url: str, _headers: dict[str, str], request: dict[str, Any]) -> None:
         for item in json.loads(request["data"])["items"]:
             kind, _, name = item["channel"].partition(":")
+            if name.endswith(":ndjson"):
+                continue  # says the same, to others
             if kind == "value":
                 self._publish(name, int(item["id"]), int(item["prev-id"]), item)
             elif kind == "stale":
