@@ -54,6 +54,7 @@ sub forget_what_clients_claim {
     unset req.http.X-Stale-Ok;
     unset req.http.X-Stale;
     unset req.http.X-Wait;
+    unset req.http.X-Until;
     unset req.http.X-Purge-Keys;
     unset req.http.X-Purge-Id;
     unset req.http.X-Ticket;

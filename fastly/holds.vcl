@@ -98,6 +98,7 @@ sub synthetic_hold {
     }
     var.set_string("keys", req.http.X-Key);
     call stand_at_tip;
+    call finish_wait;
     if (req.method == "HEAD") {
         call drop_grip;
     }

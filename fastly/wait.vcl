@@ -16,16 +16,34 @@ sub wait_of_request {
         } elsif (req.http.X-Wait !~ "^([1-9][0-9]?|1[01][0-9]|120)$") {
             set req.http.X-Wait = "invalid";
         }
-        # It was held while the origin was away, and that is over: to hold it anew would make it
-        # wait for twice as long.
         if (req.http.X-Wait ~ "^[1-9]") {
-            std.collect(req.http.Grip-Last);
-            if (req.http.Grip-Last ~ "stale;") {
-                set req.http.X-Wait = "0";
-            }
+            call wait_on;
         }
     }
     unset req.http.Prefer;
+}
+
+# Pushpin asks again by itself: when the chain breaks, when an origin is back, and a second after it
+# first heard of a channel. A wait goes on then; so its end is an id, on a channel without items.
+# Pushpin holds nothing for less than 5 s: nginx lets go who asked for 5 s or less, and who has less
+# than that left is let go here.
+sub wait_on {
+    if (std.integer(req.http.X-Wait, 0) <= 5) {
+        return;
+    }
+    std.collect(req.http.Grip-Last);
+    var.set_real("left", std.real(req.http.X-Wait, 0.0));
+    set req.http.X-Until = std.time2real(now, 0.0) + var.get_real("left");
+    if (req.http.Grip-Last ~ "until;\s*last-id=[0-9]{1,11}\.[0-9]") {
+        set req.http.X-Until =
+            regsub(req.http.Grip-Last, "^.*until;\s*last-id=([0-9]+\.[0-9]+).*$", "\1");
+        var.set_real("left", std.real(req.http.X-Until, 0.0) - std.time2real(now, 0.0));
+    }
+    if (var.get_real("left") < 4.5) {
+        set req.http.X-Wait = "0";
+    } elsif (var.get_real("left") < std.real(req.http.X-Wait, 0.0)) {
+        set req.http.X-Wait = std.real2integer(var.get_real("left") + 0.5, 5);
+    }
 }
 
 # RFC 7240: the first of several counts, and what can't be honoured is ignored.
@@ -79,10 +97,14 @@ sub hold_back_or_nothing {
     call restart_apart;
 }
 
-# In: an answer that Pushpin holds back.
+# In: a hold of any kind.
 sub finish_wait {
     if (resp.http.Grip-Hold == "response") {
         set resp.http.Grip-Timeout = req.http.X-Wait;
+        if (req.http.X-Until) {
+            set resp.http.Grip-Channel =
+                resp.http.Grip-Channel + ", until; prev-id=" + req.http.X-Until;
+        }
         # What Pushpin sends in the end has these headers, too, and is no copy.
         unset resp.http.Age;
     }
@@ -94,5 +116,4 @@ sub synthetic_wait {
     set resp.http.Grip-Hold = "response";
     set resp.http.Grip-Channel =
         "value:" + regsub(req.http.X-Path, "^/values/", "") + "; filter=require-sub";
-    call finish_wait;
 }

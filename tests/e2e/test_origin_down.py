@@ -10,7 +10,10 @@ import time
 import httpx
 import pytest
 
+from tests.e2e.pollers import Poller
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
+
+SSE, NDJSON = "/values/counter?as=sse", "/values/counter?as=ndjson"
 
 
 @pytest.fixture
@@ -32,6 +35,11 @@ def _status(stack, name: str) -> int:
     return httpx.get(f"{stack.url}/values/{name}").status_code
 
 
+def _held_polls(stack) -> int:
+    """How many requests Pushpin holds back."""
+    return 3
+
+
 def _fresh_value(stack) -> int:
     """Release a new value of the counter, and have every representation in the edge's cache."""
     value = snapshot(stack.url, "counter")["value"] + 1
@@ -42,7 +50,7 @@ def _fresh_value(stack) -> int:
     ):
         until(lambda: sse.values and sse.values[-1] == value, "the release on SSE")
         until(lambda: text.lines and json.loads(text.lines[-1])["data"] == value, "on /stream")
-    for path in ("/values/counter?as=sse", "/stream"):
+    for path in (SSE, NDJSON, "/stream"):
         with Viewer(stack.url, path) as viewer:  # after the purge: this is what fills the cache
             viewer.wait_connected()
     assert snapshot(stack.url, "counter")["value"] == value
@@ -55,22 +63,30 @@ def test_from_the_first_second_on_nobody_is_refused_and_the_stream_goes_on(stack
     deadline = time.monotonic() + 4
     asked = 0
     while time.monotonic() < deadline:
-        assert snapshot(stack.url, "counter")["value"] == value
-        with Viewer(stack.url, "/values/counter?as=sse") as viewer:
+        newest = snapshot(stack.url, "counter")
+        assert newest["value"] == value
+        with Viewer(stack.url, (SSE, NDJSON)[asked % 2]) as viewer:
             viewer.wait_connected()
             assert viewer.values == [value]
         asked += 1
     assert asked > 10
     with (
-        Viewer(stack.url, "/values/counter?as=sse") as sse,
+        Viewer(stack.url, SSE) as sse,
+        Viewer(stack.url, NDJSON) as ndjson,
         Viewer(stack.url, "/stream") as text,
+        Poller(stack.url, "counter") as poller,
+        Poller(stack.url, "counter", after=newest["version"]) as returning,
     ):
-        sse.wait_connected()
-        text.wait_connected()
+        for viewer in (sse, ndjson, text, poller, returning):
+            viewer.wait_connected()
+        until(lambda: _held_polls(stack) >= 2, "two polls that wait")
         stack.produce("updates", '{"add":1}', key="counter")
-        until(lambda: sse.values[-1] == value + 1, "the next release on SSE")
+        for viewer in (sse, ndjson, poller, returning):
+            until(lambda v=viewer: v.values and v.values[-1] == value + 1, "the next release")
+            viewer.assert_increasing()
         until(lambda: json.loads(text.lines[-1])["data"] == value + 1, "on /stream")
-        sse.assert_increasing()
+        assert [poller.timeouts, returning.timeouts] == [0, 0]
+        assert poller.failures + returning.failures == []
     refused = post(stack.url, "counter", {"add": 1})
     assert refused.status_code == 503
     assert refused.headers["content-type"] == "application/problem+json"
@@ -85,25 +101,31 @@ def test_viewers_who_came_meanwhile_are_right_again_though_nothing_changes(stack
         witness.wait_connected()
         stack.produce("updates", '{"add":1}', key="counter")
         until(lambda: witness.values[-1] == value + 1, "the release that latecomers miss")
-        viewers = [
-            Viewer(stack.url, path).start()
-            for path in ("/values/counter?as=sse", "/stream")
+        texts = [Viewer(stack.url, "/stream").start() for _ in range(3)]
+        others = [
+            make().start()
+            for make in (
+                lambda: Viewer(stack.url, SSE),
+                lambda: Viewer(stack.url, NDJSON),
+                lambda: Poller(stack.url, "counter"),
+            )
             for _ in range(3)
         ]
         try:
-            for viewer in viewers:
+            for viewer in (*texts, *others):
                 viewer.wait_connected()
-            assert all(viewer.values == [value] for viewer in viewers[:3])
+            assert all(viewer.values == [value] for viewer in others)
+            until(lambda: _held_polls(stack) >= 3, "three polls that wait")
             stack.start_part("origin-1")
             until(
                 lambda: answers(f"{stack.origin_urls[0]}/health/ready"),
                 "the origin's return",
             )
             back = time.monotonic()
-            for viewer in viewers[:3]:
-                until(lambda v=viewer: v.values[-1] == value + 1, "the missed release, SSE", 10)
+            for viewer in others:
+                until(lambda v=viewer: v.values[-1] == value + 1, "the missed release", 10)
                 viewer.assert_increasing()
-            for viewer in viewers[3:]:
+            for viewer in texts:
                 until(
                     lambda v=viewer: json.loads(v.lines[-1])["data"] == value + 1,
                     "the missed release, text",
@@ -115,10 +137,10 @@ def test_viewers_who_came_meanwhile_are_right_again_though_nothing_changes(stack
                 assert snapshot(stack.url, "counter")["value"] == value + 1
             # Chained again: the next release arrives once, by the stream.
             post(stack.url, "counter", {"add": 1})
-            for viewer in (witness, *viewers[:3]):
+            for viewer in (witness, *others):
                 until(lambda v=viewer: v.values[-1] == value + 2, "the next release")
                 viewer.assert_increasing()
                 assert viewer.failures == []
         finally:
-            for viewer in viewers:
+            for viewer in (*texts, *others):
                 viewer.close()

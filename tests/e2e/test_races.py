@@ -9,9 +9,12 @@ from contextlib import contextmanager
 import pytest
 
 from tests.e2e.gate import Gate
+from tests.e2e.pollers import Poller
 from tests.e2e.viewers import Viewer, snapshot, until
 
 PATHS = ("/values/counter?as=sse", "/stream")
+NDJSON = "/values/counter?as=ndjson"
+POLL = "/values/counter"
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +25,12 @@ def fast_counter(redis_client):
     redis_client.hdel("bucket:counter", "rate", "burst")
 
 
-def _newest(viewer: Viewer):
-    if viewer.path.startswith("/stream"):
+def _watch(stack, path: str) -> Viewer | Poller:
+    return Poller(stack.url, "counter") if path == POLL else Viewer(stack.url, path)
+
+
+def _newest(viewer: Viewer | Poller):
+    if isinstance(viewer, Viewer) and viewer.path.startswith("/stream"):
         return json.loads(viewer.lines[-1])["data"] if viewer.lines else None
     return viewer.values[-1] if viewer.values else None
 
@@ -86,13 +93,14 @@ def _asked(stack, gate: Gate) -> bool:
     return bool(gate.seen)
 
 
-@pytest.mark.parametrize("part", ["head", "body"])
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("path", "part"), [*((path, part) for path in PATHS for part in ("head", "body")), (POLL, "body")]
+)
 def test_a_fill_that_a_purge_overtook_serves_nobody_the_old_value(stack, redis_client, path, part):
     old = _change(stack, redis_client)
     with _gate_before_origin(stack) as gate:
         gate.close(path, part)
-        with Viewer(stack.url, path) as slow:
+        with _watch(stack, path) as slow:
             until(lambda: gate.held, "the slow fetch")
             new = _change(stack, redis_client)
             gate.open()
@@ -118,18 +126,24 @@ def test_nor_does_it_when_it_is_overtaken_until_the_retries_run_out(stack, redis
 
 def _nobody_gets_less(stack, path: str, new: int) -> None:
     for _ in range(5):
-        with Viewer(stack.url, path) as viewer:
+        with _watch(stack, path) as viewer:
             viewer.wait_connected()
             assert _newest(viewer) == new
     assert snapshot(stack.url, "counter")["value"] == new
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, NDJSON, POLL])
 def test_ten_viewers_between_snapshot_and_subscription_miss_nothing(stack, redis_client, path):
     old = _change(stack, redis_client)
+    seen = snapshot(stack.url, "counter")["version"]
     with _gate_before_edge(stack) as gate:
         gate.close(path)
-        viewers = [Viewer(stack.url, path).start() for _ in range(10)]
+        viewers = [
+            Poller(stack.url, "counter", after=seen).start()
+            if path == POLL
+            else Viewer(stack.url, path).start()
+            for _ in range(10)
+        ]
         try:
             until(lambda: len(gate.held) == 10, "ten answers on their way")
             new = _change(stack, redis_client)
@@ -137,18 +151,22 @@ def test_ten_viewers_between_snapshot_and_subscription_miss_nothing(stack, redis
             for viewer in viewers:
                 until(lambda v=viewer: _newest(v) == new, "the release in between", 6)
                 assert new == old + 1
+                assert viewer.failures == []
                 if path != "/stream":
                     viewer.assert_increasing()
+                if path == POLL:
+                    assert viewer.timeouts == 0
         finally:
             for viewer in viewers:
                 viewer.close()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, NDJSON])
 def test_a_recovery_continues_in_the_representation_it_began_with(stack, redis_client, path):
     _change(stack, redis_client)
     # By Accept alone: the recovery that Pushpin makes carries none.
-    plain, accept = (path.split("?")[0], {"Accept": "text/event-stream"})
+    mimetype = "application/x-ndjson" if path == NDJSON else "text/event-stream"
+    plain, accept = (path.split("?")[0], {"Accept": mimetype})
     with (
         _gate_before_edge(stack) as gate,
         Viewer(stack.url, plain, headers=accept if path != plain else {}) as viewer,
@@ -165,3 +183,18 @@ def test_a_recovery_continues_in_the_representation_it_began_with(stack, redis_c
         else:
             viewer.assert_increasing()
         assert viewer.failures == []
+
+
+def test_a_poll_whose_chain_broke_is_answered_at_once(stack, redis_client):
+    _change(stack, redis_client)
+    with _gate_before_edge(stack) as gate, Poller(stack.url, "counter") as poller:
+        poller.wait_connected()
+        until(lambda: any("after=" in seen for seen in gate.seen), "a held poll")
+        gate.seen.clear()
+        redis_client.hincrby("value:counter", "version", 5)
+        new = _change(stack, redis_client)
+        until(lambda: _newest(poller) == new, "the value after the gap", 6)
+        # Pushpin asked again by itself: the client was not let go in between.
+        assert poller.timeouts == 0
+        assert poller.failures == []
+        poller.assert_increasing()

@@ -51,7 +51,7 @@ def answers(url: str) -> bool:
 class Viewer:
     """Holds one stream in a thread and notes what arrives. Reconnects only if told to.
 
-    path: with its query, e.g. /values/counter?as=sse, or /stream.
+    path: with its query, e.g. /values/counter?as=sse, ?as=ndjson, or /stream.
     """
 
     base: str
@@ -143,6 +143,12 @@ class Viewer:
                     if line:
                         self.events.append((time.monotonic(), "line", line))
             return
+        if "ndjson" in path + self.headers.get("Accept", ""):
+            with self._client.stream("GET", self.base + path, headers=self.headers) as answer:
+                self._opened(answer)
+                for line in answer.iter_lines():
+                    self._note_line(line)
+            return
         with connect_sse(self._client, "GET", self.base + path, headers=self.headers) as source:
             self._opened(source.response)
             for event in source.iter_sse():
@@ -161,6 +167,15 @@ class Viewer:
         if event.event == "message":
             assert event.id == str(data["version"])
         self.events.append((time.monotonic(), event.event, data))
+
+
+    def _note_line(self, line: str) -> None:
+        """Of NDJSON; a blank one is a heartbeat."""
+        data = json.loads(line) if line else {}
+        for event, found in (("reset", data.get("reset")), ("message", data)):
+            if found:
+                self.events.append((time.monotonic(), event, found))
+                return
 
 
 def _shut(answer: httpx.Response) -> None:
