@@ -32,35 +32,49 @@ def _start(stack, path: str, headers: dict[str, str], wanted: bytes) -> bytes:
 
 @pytest.mark.parametrize("way", ["query", "header"])
 @pytest.mark.parametrize(
-    ("seen", "event_stream", "text"),
+    ("seen", "reset", "known"),
     [
-        ("", "id", '{"data": '),
-        ("newest", ":\n\n", "\n"),
-        ("1", "id", '{"data": '),
-        (str(FUTURE), 'event: reset\ndata: {"reason":"unknown id"}\n\nid', '{"data": '),
-        ("banana", 'event: reset\ndata: {"reason":"unreadable id"}\n\nid', '{"data": '),
-        ("1" * 19, 'event: reset\ndata: {"reason":"unreadable id"}\n\nid', '{"data": '),
-        ("-1", 'event: reset\ndata: {"reason":"unreadable id"}\n\nid', '{"data": '),
+        ("", None, False),
+        ("newest", None, True),
+        ("1", None, False),
+        (str(FUTURE), "unknown id", False),
+        ("banana", "unreadable id", False),
+        ("1" * 19, "unreadable id", False),
+        ("-1", "unreadable id", False),
     ],
     ids=["nothing", "newest", "older", "newer", "banana", "too long", "negative"],
 )
-def test_a_stream_resumes_as_the_contract_says(stack, way, seen, event_stream, text):
+def test_a_stream_resumes_as_the_contract_says(stack, way, seen, reset, known):
     version = _newest(stack)
     seen = str(version) if seen == "newest" else seen
     headers = {"Last-Event-ID": seen} if way == "header" else {}
     query = f"after={seen}" if way == "query" else ""
-    wanted = event_stream
-    if wanted.endswith("id"):
-        wanted += f": {version}\ndata: {{"
-    path = f"/values/counter?as=sse&{query}"
-    assert _start(stack, path, headers, wanted.encode()) == wanted.encode()
-    assert _start(stack, f"/stream?{query}", headers, text.encode()) == text.encode()
+    for path, begins in (
+        (f"/values/counter?as=sse&{query}", _event_stream(version, reset, known)),
+        (f"/values/counter?as=ndjson&{query}", _lines(reset, known)),
+        (f"/stream?{query}", "\n" if known else '{"data": '),
+    ):
+        assert _start(stack, path, headers, begins.encode()) == begins.encode()
+
+
+def _event_stream(version: int, reset: str | None, known: bool) -> str:
+    if known:
+        return ":\n\n"
+    start = f'event: reset\ndata: {{"reason":"{reset}"}}\n\n' if reset else ""
+    return f'{start}id: {version}\ndata: {{"name":"counter","value":'
+
+
+def _lines(reset: str | None, known: bool) -> str:
+    if known:
+        return "\n"
+    return (f'{{"reset":{{"reason":"{reset}"}}}}\n' if reset else "") + '{"name":"counter","value":'
 
 
 def test_the_header_beats_the_query(stack):
     version = _newest(stack)
     headers = {"Last-Event-ID": str(version)}
     assert _start(stack, f"/values/counter?as=sse&after={FUTURE}", headers, b":\n\n") == b":\n\n"
+    assert _start(stack, f"/values/counter?as=ndjson&after={FUTURE}", headers, b"\n") == b"\n"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +100,7 @@ def test_one_clients_last_event_id_is_not_everybodys(stack):
 def test_who_is_not_behind_pushpin_gets_no_instructions(stack):
     _newest(stack)
     forged = {"Grip-Sig": "forged", "Grip-Last": "value:counter; last-id=1"}
-    for path in ("/values/counter?as=sse", "/stream"):
+    for path in ("/values/counter?as=sse", "/values/counter?as=ndjson", "/stream"):
         # Straight at the edge, where no nginx removes what a client claims.
         plain = httpx.get(stack.varnish_urls[0] + path)
         assert plain.status_code == 200
@@ -101,7 +115,8 @@ def test_who_is_not_behind_pushpin_gets_no_instructions(stack):
 
 
 def test_head_is_never_held(stack):
-    for path in ("/values/counter?as=sse", "/stream", "/values/counter", "/"):
+    streams = ("/values/counter?as=sse", "/values/counter?as=ndjson", "/stream")
+    for path in (*streams, "/values/counter", "/values/counter?wait=9", "/"):
         answer = httpx.head(stack.url + path, timeout=5)
         assert answer.status_code == 200
         assert answer.content == b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -11,6 +12,14 @@ from typing import Any
 import httpx
 
 from tests.e2e.viewers import until
+
+_ACCEPTED = re.compile(r" GET \S+/values/counter\?wait=\d+&after=\d+\S* \S+ \S+ accept")
+
+
+def polls_accepted(stack) -> int:
+    """How many of the counter's polls Pushpin has taken to hold so far, as its log has it."""
+    log = stack.dir / "pushpin-1" / "log" / "pushpin-proxy.log"
+    return len(_ACCEPTED.findall(log.read_text()))
 
 
 @dataclass

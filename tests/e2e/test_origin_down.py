@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from tests.e2e.pollers import Poller
+from tests.e2e.pollers import Poller, polls_accepted
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 SSE, NDJSON = "/values/counter?as=sse", "/values/counter?as=ndjson"
@@ -33,11 +33,6 @@ def _kill_origin(stack) -> None:
 
 def _status(stack, name: str) -> int:
     return httpx.get(f"{stack.url}/values/{name}").status_code
-
-
-def _held_polls(stack) -> int:
-    """How many requests Pushpin holds back."""
-    return 3
 
 
 def _fresh_value(stack) -> int:
@@ -70,6 +65,7 @@ def test_from_the_first_second_on_nobody_is_refused_and_the_stream_goes_on(stack
             assert viewer.values == [value]
         asked += 1
     assert asked > 10
+    polls = polls_accepted(stack)
     with (
         Viewer(stack.url, SSE) as sse,
         Viewer(stack.url, NDJSON) as ndjson,
@@ -79,7 +75,7 @@ def test_from_the_first_second_on_nobody_is_refused_and_the_stream_goes_on(stack
     ):
         for viewer in (sse, ndjson, text, poller, returning):
             viewer.wait_connected()
-        until(lambda: _held_polls(stack) >= 2, "two polls that wait")
+        until(lambda: polls_accepted(stack) >= polls + 2, "two polls that wait")
         stack.produce("updates", '{"add":1}', key="counter")
         for viewer in (sse, ndjson, poller, returning):
             until(lambda v=viewer: v.values and v.values[-1] == value + 1, "the next release")
@@ -101,6 +97,7 @@ def test_viewers_who_came_meanwhile_are_right_again_though_nothing_changes(stack
         witness.wait_connected()
         stack.produce("updates", '{"add":1}', key="counter")
         until(lambda: witness.values[-1] == value + 1, "the release that latecomers miss")
+        polls = polls_accepted(stack)
         texts = [Viewer(stack.url, "/stream").start() for _ in range(3)]
         others = [
             make().start()
@@ -115,7 +112,7 @@ def test_viewers_who_came_meanwhile_are_right_again_though_nothing_changes(stack
             for viewer in (*texts, *others):
                 viewer.wait_connected()
             assert all(viewer.values == [value] for viewer in others)
-            until(lambda: _held_polls(stack) >= 3, "three polls that wait")
+            until(lambda: polls_accepted(stack) >= polls + 3, "three polls that wait")
             stack.start_part("origin-1")
             until(
                 lambda: answers(f"{stack.origin_urls[0]}/health/ready"),

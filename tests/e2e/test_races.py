@@ -94,7 +94,8 @@ def _asked(stack, gate: Gate) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("path", "part"), [*((path, part) for path in PATHS for part in ("head", "body")), (POLL, "body")]
+    ("path", "part"),
+    [*((path, part) for path in PATHS for part in ("head", "body")), (POLL, "body")],
 )
 def test_a_fill_that_a_purge_overtook_serves_nobody_the_old_value(stack, redis_client, path, part):
     old = _change(stack, redis_client)

@@ -168,7 +168,6 @@ class Viewer:
             assert event.id == str(data["version"])
         self.events.append((time.monotonic(), event.event, data))
 
-
     def _note_line(self, line: str) -> None:
         """Of NDJSON; a blank one is a heartbeat."""
         data = json.loads(line) if line else {}

@@ -1,0 +1,122 @@
+"""Every way to listen shows the same: versions that increase, and in the end the same one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import pytest
+
+from tests.e2e.pollers import Poller
+from tests.e2e.viewers import Viewer, answers, post, snapshot, until
+
+NAME = "visits"
+UPDATES = 1_000
+OF_EACH = 3
+
+
+class Listener(Protocol):
+    """Watches one value until it is closed, and comes back by itself when a connection breaks."""
+
+    failures: list[str]
+
+    def start(self) -> Any: ...
+    def close(self) -> None: ...
+    def wait_connected(self) -> Any: ...
+    def assert_increasing(self) -> None: ...
+    @property
+    def versions(self) -> list[int]: ...
+    @property
+    def values(self) -> list[Any]: ...
+
+
+# A transport more is a line more.
+LISTENERS: dict[str, Callable[[str], Listener]] = {
+    "sse": lambda base: Viewer(base, f"/values/{NAME}?as=sse", reconnect=True),
+    "ndjson": lambda base: Viewer(base, f"/values/{NAME}?as=ndjson", reconnect=True),
+    "long-poll": lambda base: Poller(base, NAME, reconnect=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def fast(redis_client):
+    """Many releases, so that listeners have something to mix up."""
+    redis_client.hset(f"bucket:{NAME}", mapping={"rate": 50, "burst": 50})
+    yield
+    redis_client.hdel(f"bucket:{NAME}", "rate", "burst")
+
+
+@contextmanager
+def _listening(stack) -> Iterator[list[tuple[str, Listener]]]:
+    """Some listeners of each transport, by its name, who have all got the value."""
+    listeners = [
+        (transport, listen(stack.url))
+        for transport, listen in LISTENERS.items()
+        for _ in range(OF_EACH)
+    ]
+    try:
+        for _, listener in listeners:
+            listener.start()
+        for _, listener in listeners:
+            listener.wait_connected()
+        yield listeners
+    finally:
+        for _, listener in listeners:
+            listener.close()
+
+
+def _post(stack, count: int) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        statuses = list(
+            pool.map(lambda _: post(stack.url, NAME, {"add": 1}).status_code, range(count))
+        )
+    assert statuses == [202] * count
+
+
+def _all_end_at(stack, listeners: Sequence[tuple[str, Listener]], value: int) -> None:
+    """The same version of the same value, and nobody went back on the way to it."""
+    began = time.monotonic()
+    newest = until(
+        lambda: (found := snapshot(stack.url, NAME))["value"] == value and found,
+        "the last release",
+        30,
+    )
+    for transport, listener in listeners:
+        until(
+            lambda each=listener: each.versions and each.versions[-1] == newest["version"],
+            f"the last version, {newest['version']}, by {transport}",
+            30,
+        )
+        assert listener.values[-1] == value
+        listener.assert_increasing()
+    seen = {transport: len(listener.versions) for transport, listener in listeners}
+    print(f"all at the last version after {time.monotonic() - began:.2f} s; versions seen: {seen}")
+
+
+def test_a_thousand_updates_end_at_one_version_on_every_transport(stack):
+    value = snapshot(stack.url, NAME)["value"]
+    with _listening(stack) as listeners:
+        _post(stack, UPDATES)
+        _all_end_at(stack, listeners, value + UPDATES)
+        for transport, listener in listeners:
+            assert listener.failures == [], transport
+            # Not by coming back for the last one only.
+            assert len(listener.versions) > 2, transport
+
+
+def test_so_they_do_when_pushpin_is_killed_in_the_middle(stack):
+    value = snapshot(stack.url, NAME)["value"]
+    with _listening(stack) as listeners:
+        _post(stack, UPDATES // 2)
+        os.kill(stack.pid("pushpin-1"), signal.SIGKILL)
+        for transport, listener in listeners:
+            until(lambda each=listener: each.failures, f"a broken connection by {transport}")
+        _post(stack, UPDATES // 4)
+        until(lambda: answers(f"{stack.pushpin_url}/values/{NAME}"), "Pushpin's return", 60)
+        _post(stack, UPDATES // 4)
+        _all_end_at(stack, listeners, value + UPDATES)
