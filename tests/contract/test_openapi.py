@@ -39,6 +39,11 @@ def _without_streams():
     for parameter in document["paths"]["/values/{name}"]["get"]["parameters"]:
         if parameter.get("name") == "as":
             parameter["schema"] = {"type": "string", "enum": ["json"]}
+        # Of a value without a release, 0 is the newest version.
+        if parameter.get("name") == "wait":
+            parameter["schema"]["maximum"] = 3
+        if parameter.get("name") == "Prefer":
+            parameter["example"] = "wait=2"
     return document
 
 
