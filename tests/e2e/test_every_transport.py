@@ -105,8 +105,8 @@ def test_a_thousand_updates_end_at_one_version_on_every_transport(stack):
         _all_end_at(stack, listeners, value + UPDATES)
         for transport, listener in listeners:
             assert listener.failures == [], transport
-            # Not by coming back for the last one only.
-            assert len(listener.versions) > 2, transport
+            # By what is sent to it, not by what a confirm makes up for 3 s later.
+            assert len(listener.versions) >= 10, transport
 
 
 def test_so_they_do_when_pushpin_is_killed_in_the_middle(stack):

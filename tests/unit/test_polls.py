@@ -20,7 +20,9 @@ def test_the_waits_are_1_to_120():
     assert [parse_wait(str(number)) for number in range(1, 121)] == list(range(1, 121))
 
 
-@pytest.mark.parametrize("text", ["", "0", "121", "-1", "+1", "01", "1.0", "1e1", " 1", "1\n", "\u0661"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "121", "-1", "+1", "01", "1.0", "1e1", " 1", "1\n", "\u0661"]
+)
 def test_anything_else_is_none(text):
     assert parse_wait(text) is None
 
