@@ -11,8 +11,8 @@ from jwt import PyJWK
 from werkzeug.exceptions import Forbidden
 
 from holdfast.formats import HEARTBEAT_SECONDS
-from holdfast.public_keys import ALGORITHMS
 from holdfast.polls import FILTER
+from holdfast.public_keys import ALGORITHMS
 
 
 class Signatures:
