@@ -24,8 +24,11 @@ HEARTBEAT_SECONDS = 20
 SSE_COMMENT = b":\n\n"
 TEXT_COMMENT = b"\n"
 
-_SSE_CONFIRM = {"content": SSE_COMMENT.decode()}
-_LINE_CONFIRM = {"content": ndjson.COMMENT.decode()}  # the same on /stream
+_SSE_CONFIRM = {
+    "http-stream": {"content": SSE_COMMENT.decode()},
+    "http-response": polls.CONFIRM,
+}
+_LINE_CONFIRM = {"http-stream": {"content": ndjson.COMMENT.decode()}}  # the same on /stream
 
 # A line of an event stream ends at CR, LF or CRLF; nothing else ends one.
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -119,7 +122,7 @@ def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
     if text:
         bodies.append((TEXT_CHANNEL, text_release(snapshot)))
     items = [_item(channel, body, snapshot.version, snapshot.prev) for channel, body in bodies]
-    items[0]["http-response"] = polls.release(snapshot)
+    items[0]["formats"]["http-response"] = polls.release(snapshot)
     return items
 
 
@@ -136,20 +139,18 @@ def confirm_items(name: str, version: int, *, text: bool) -> list[dict[str, Any]
             "channel": value_channel(name),
             "id": id,
             "prev-id": id,
-            "http-stream": _SSE_CONFIRM,
-            **polls.CONFIRM,
+            "meta": polls.CONFIRM_META,
+            "formats": _SSE_CONFIRM,
         },
         {
             "channel": ndjson_channel(name),
             "id": id,
             "prev-id": id,
-            "http-stream": _LINE_CONFIRM,
+            "formats": _LINE_CONFIRM,
         },
     ]
     if text:
-        items.append(
-            {"channel": TEXT_CHANNEL, "id": id, "prev-id": id, "http-stream": _LINE_CONFIRM}
-        )
+        items.append({"channel": TEXT_CHANNEL, "id": id, "prev-id": id, "formats": _LINE_CONFIRM})
     return items
 
 

@@ -11,7 +11,8 @@ LONGEST_WAIT_S = 120
 # Pushpin drops an item at a poll with this filter if its meta names a channel which that poll is
 # not on. So a confirm leaves in peace who is up to date: the chain was compared before.
 FILTER = "require-sub"
-CONFIRM = {"meta": {"require_sub": "-"}, "http-response": {"body": ""}}
+CONFIRM_META = {"require_sub": "-"}
+CONFIRM = {"body": ""}
 
 _WAIT = re.compile(r"[1-9][0-9]?|1[01][0-9]|120")
 

@@ -37,16 +37,16 @@ def test_every_item_of_a_release_is_chained(text):
 
 def test_a_poll_is_answered_by_the_snapshot():
     (answer,) = [
-        item["http-response"]
+        item["formats"]["http-response"]
         for item in release_items(SNAPSHOT, text=True)
-        if "http-response" in item
+        if "http-response" in item["formats"]
     ]
     assert answer["body"].encode() == SNAPSHOT.encode()
     assert answer["headers"] == {"Content-Type": "application/json", "ETag": '"12-json"'}
 
 
 def test_a_release_is_one_line_of_ndjson():
-    line = release_items(SNAPSHOT, text=False)[1]["http-stream"]["content"]
+    line = release_items(SNAPSHOT, text=False)[1]["formats"]["http-stream"]["content"]
     assert line.endswith("\n")
     assert line.count("\n") == 1
     assert json.loads(line) == json.loads(SNAPSHOT.encode())
@@ -64,14 +64,14 @@ def test_a_confirm_reaches_whatever_a_release_reaches(text):
         item["channel"] for item in release_items(SNAPSHOT, text=text)
     ]
     assert {(item["id"], item["prev-id"]) for item in items} == {("12", "12")}
-    assert all(not item["http-stream"]["content"].strip(":\n") for item in items)
+    assert all(not item["formats"]["http-stream"]["content"].strip(":\n") for item in items)
 
 
 def test_a_confirm_is_for_polls_on_a_channel_that_is_none():
     confirm = confirm_items("headline", 12, text=False)[0]
     assert FILTER == "require-sub"
     assert confirm["meta"]["require_sub"] not in ("", "value:headline", "stale", "until")
-    assert "body" in confirm["http-response"]
+    assert "body" in confirm["formats"]["http-response"]
 
 
 def test_a_hint_reaches_streams_and_polls():
