@@ -171,6 +171,7 @@ def test_a_release_reaches_fanout_with_the_token_of_the_settings(api, fanout):
     assert api.faults == []
     assert [(each.channel, each.id, each.prev_id) for each in api.messages] == [
         ("value:counter", "8", "7"),
+        ("value:counter:ndjson", "8", "7"),
         ("updates", "8", "7"),
     ]
     assert api.messages[0].stream.startswith(b"id: 8\ndata: {")
@@ -195,7 +196,7 @@ def test_requests_to_fanout_stay_small(api, fanout):
     work = [release(f"v{number}", 8, big) for number in range(40)]
     assert submit(fanout, work)
     assert api.faults == []
-    assert len(api.messages) == 80
+    assert len(api.messages) == 120
     assert max(api.bodies) <= 65_536
 
 
@@ -205,7 +206,7 @@ def test_fanout_that_was_away_is_owed_confirms(api, fanout, clock):
     clock.now += 60
     fanout.turn(0)
     assert not fanout.failing
-    assert [(each.id, each.prev_id) for each in api.messages] == [("8", "8"), ("8", "8")]
+    assert [(each.id, each.prev_id) for each in api.messages] == [("8", "8")] * 3
 
 
 def test_fanout_proves_that_it_is_back_without_a_hint(api, fanout, clock):
