@@ -208,12 +208,18 @@ class Settings(BaseModel):
         json_schema_extra=_by("origin", unit="s"),
         description="so long after SIGTERM it goes on answering while `/health/ready` says 503",
     )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
+        json_schema_extra=_by("publisher", "relay"),
+        description="an address of this machine; 0.0.0.0 = all of them",
+    )
     metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
         json_schema_extra=_by("publisher", "relay"),
-        description="`/metrics`, `/health/live`, `/health/ready` on 127.0.0.1; 0 = off",
+        description="`/metrics`, `/health/live`, `/health/ready` are there; 0 = off",
     )
     log_level: str = Field(
         "INFO",

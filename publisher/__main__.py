@@ -68,7 +68,9 @@ def main() -> int:
         thread.start()
     if settings.metrics_port:
         health.serve(
-            settings.metrics_port, lambda: time.monotonic() - publisher.stepped_at < STUCK_AFTER_S
+            settings.metrics_host,
+            settings.metrics_port,
+            lambda: time.monotonic() - publisher.stepped_at < STUCK_AFTER_S,
         )
 
     log.info("publishing %s as %s", ", ".join(rules.topics), settings.slot)

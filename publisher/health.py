@@ -1,4 +1,4 @@
-"""The publisher's /metrics, /health/live and /health/ready, on loopback."""
+"""The publisher's /metrics, /health/live and /health/ready."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class _QuietHandler(WSGIRequestHandler):
         """A probe a second is no news."""
 
 
-def serve(port: int, ready: Callable[[], bool]) -> None:
-    """Serve on 127.0.0.1:`port` from a thread of its own."""
+def serve(host: str, port: int, ready: Callable[[], bool]) -> None:
+    """Serve on `host`, an address of this machine, from a thread of its own."""
     exposition = make_wsgi_app()
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
@@ -38,5 +38,5 @@ def serve(port: int, ready: Callable[[], bool]) -> None:
         start(status, [("Content-Type", "text/plain")])
         return [body]
 
-    server = make_server("127.0.0.1", port, app, _Server, _QuietHandler)
+    server = make_server(host, port, app, _Server, _QuietHandler)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()

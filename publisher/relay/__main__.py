@@ -61,6 +61,7 @@ def main() -> int:
         thread.start()
     if settings.metrics_port:
         health.serve(
+            settings.metrics_host,
             settings.metrics_port,
             lambda: relay.ready and time.monotonic() - relay.stepped_at < STUCK_AFTER_S,
         )
