@@ -9,26 +9,21 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from string import Template
 
 from holdfast.errors import ConfigError
 from stack.certificate import Certificate
 from stack.layout import LIBS, REPO, Part, Sizes
+from stack.render import PUSHPIN_PORTS, door, edge, pushpin, pushpin_socket, render, routes
 
 # A Unix socket's path is limited to 107 bytes; Pushpin's longest socket name has 33.
 LONGEST_FOLDER = 60
 
 
-# More than the open files allow: it sizes condure's queues too. At 20,000 a storm of 5,000 viewers
-# left 1 to 15 of them with streams that nothing reached, at 200,000 none. About 250 MB.
-PUSHPIN_MAXCONN = 200_000
 MOST_CONNECTIONS = 65_536  # of one nginx worker; about 400 bytes each
-
-
-def render(source: Path, target: Path, **values: object) -> None:
-    """Fill in the template `source`; a placeholder without a value is an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(Template(source.read_text()).substitute(values))
+# Streams never end by themselves: without it nobody gets in until a restart has waited for them.
+NGINX_LINGER_S = 2
+# On one machine a node that is gone refuses at once; one that does not accept is busy with a storm.
+NGINX_CONNECT_S = 60
 
 
 def secret(folder: Path, name: str) -> str:
@@ -38,11 +33,6 @@ def secret(folder: Path, name: str) -> str:
         file.touch(mode=0o600)
         file.write_text(secrets.token_hex(32))
     return file.read_text()
-
-
-def pushpin_socket(folder: Path, name: str) -> Path:
-    """Where a Pushpin takes connections from nginx."""
-    return folder / name / "run" / "http"
 
 
 def check_folder(folder: Path) -> None:
@@ -70,44 +60,20 @@ def write(
     """
     (folder / "redis").mkdir(exist_ok=True)
     _kafka(folder / "kafka", ports, say)
-    origins = [ports[name] for name in sizes.names("origin")]
+    origins = [f"127.0.0.1:{ports[name]}" for name in sizes.names("origin")]
     for name in sizes.names("varnish"):
         # Whatever an earlier varnishd left there can't be used again.
         shutil.rmtree(folder / name, ignore_errors=True)
-        render(
-            REPO / "fastly" / "default.vcl",
-            folder / name / "default.vcl",
-            edge=REPO / "fastly" / "edge.vcl",
-            backends=_backends(origins),
-            directors="\n".join(
-                f"    origins.add_backend(origin_{number});\n"
-                f"    any_origin.add_backend(origin_{number}_unprobed);"
-                for number in range(1, len(origins) + 1)
-            ),
-            service="holdfast",
-            key=keys["fastly_key"],
-        )
+        edge(folder / name / "default.vcl", origins, service="holdfast", key=keys["fastly_key"])
     varnishes = [f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")]
     for name in sizes.names("pushpin"):
-        for part in ("run", "log"):
-            (folder / name / part).mkdir(parents=True, exist_ok=True)
-        render(REPO / "pushpin" / "routes", folder / name / "routes", varnishes=" ".join(varnishes))
-        render(
-            REPO / "pushpin" / "pushpin.conf",
-            folder / name / "pushpin.conf",
-            name=name,
-            run=folder / name / "run",
-            log=folder / name / "log",
-            routes=folder / name / "routes",
-            maxconn=PUSHPIN_MAXCONN,
+        routes(folder / name / "routes", varnishes)
+        numbers = {port: ports[f"{name}.{port}"] for port in PUSHPIN_PORTS if port != "http"}
+        pushpin(
+            folder / name,
+            prefix=f"{name}-",
             sig_key=keys["grip_key"],
-            http_port=ports[name],
-            socket=pushpin_socket(folder, name),
-            publish_port=ports[f"{name}.publish"],
-            push_port=ports[f"{name}.push"],
-            sub_port=ports[f"{name}.sub"],
-            command_port=ports[f"{name}.command"],
-            metrics_port=ports[f"{name}.metrics"],
+            ports={"http": ports[name], **numbers},
         )
     nginx(folder / "nginx", folder, ports, sizes, post_rate, certificate)
 
@@ -124,47 +90,25 @@ def nginx(
     nofile = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if nofile == resource.RLIM_INFINITY:
         nofile = 1_000_000
-    if certificate is not None:
-        render(
-            REPO / "stack" / "nginx" / "tls.conf",
-            target / "tls.conf",
-            certificate=certificate.file,
-            key=certificate.key,
-        )
-    render(
-        REPO / "stack" / "nginx" / "nginx.conf",
+    door(
         target / "nginx.conf",
-        folder=target,
-        port=ports["nginx"],
-        protocol="ssl http2 " if certificate else "",
-        tls=f"include {target}/tls.conf;" if certificate else "",
+        pushpins=[
+            server
+            for name in sizes.names("pushpin")
+            for server in (
+                f"unix:{pushpin_socket(folder / name)} max_fails=0",
+                f"127.0.0.1:{ports[name]} max_fails=0 backup",
+            )
+        ],
+        varnishes=[f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")],
+        address=f"127.0.0.1:{ports['nginx']}",
+        certificate=(certificate.file, certificate.key) if certificate else None,
+        connections=min(nofile, MOST_CONNECTIONS),
         nofile=nofile,
         post_rate=post_rate,
-        post_burst=2 * post_rate,
-        connections=min(nofile, MOST_CONNECTIONS),
+        linger_s=NGINX_LINGER_S,
+        connect_s=NGINX_CONNECT_S,
         user="user root;" if os.geteuid() == 0 else "",
-        pushpins="\n".join(
-            f"        server unix:{pushpin_socket(folder, name)} max_fails=0;\n"
-            f"        server 127.0.0.1:{ports[name]} max_fails=0 backup;"
-            for name in sizes.names("pushpin")
-        ),
-        varnishes="\n".join(
-            f"        server 127.0.0.1:{ports[name]};" for name in sizes.names("varnish")
-        ),
-    )
-
-
-def _backends(origins: Sequence[int]) -> str:
-    def backend(name: str, port: int, probe: str) -> str:
-        return (
-            f'backend {name} {{ .host = "127.0.0.1"; .port = "{port}"; {probe}\n'
-            "    .connect_timeout = 1s; .first_byte_timeout = 10s; .between_bytes_timeout = 10s; }"
-        )
-
-    return "\n".join(
-        f"{backend(f'origin_{number}', port, '.probe = ready;')}\n"
-        f"{backend(f'origin_{number}_unprobed', port, '')}"
-        for number, port in enumerate(origins, 1)
     )
 
 

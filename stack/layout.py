@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack import probes
+from stack import commands, probes
+from stack.render import REPO as REPO
 
-REPO = Path(__file__).resolve().parent.parent
 LIBS = REPO / "stack" / "kafka" / "libs"
 # Updates per second that nginx takes from one address; twice as many at once.
 POST_RATE = 1000
@@ -149,37 +149,7 @@ def parts(
         result.append(
             Part(
                 name,
-                # -j none: the stack runs everything as the user who started it.
-                (
-                    "varnishd",
-                    "-F",
-                    "-j",
-                    "none",
-                    "-a",
-                    f"127.0.0.1:{ports[name]}",
-                    "-f",
-                    str(folder / name / "default.vcl"),
-                    "-n",
-                    str(folder / name / "work"),
-                    "-s",
-                    "malloc,64m",
-                    # 256 keys of 70 bytes in one Surrogate-Key header
-                    "-p",
-                    "http_req_hdr_len=32k",
-                    "-p",
-                    "http_req_size=64k",
-                    "-p",
-                    "http_resp_hdr_len=32k",
-                    "-p",
-                    "http_resp_size=64k",
-                    "-p",
-                    "workspace_client=256k",
-                    "-p",
-                    "workspace_backend=256k",
-                    # A stale copy, a purge meanwhile, a returning viewer: a restart for each.
-                    "-p",
-                    "max_restarts=8",
-                ),
+                commands.varnishd(folder / name, f"127.0.0.1:{ports[name]}"),
                 {"http": ports[name]},
                 _tcp(ports[name]),
             )
@@ -190,7 +160,7 @@ def parts(
                 name,
                 (
                     *(python, "-m", "stack.alone", str(folder), name),
-                    *("pushpin", f"--config={folder / name / 'pushpin.conf'}"),
+                    *commands.pushpin(folder / name),
                 ),
                 {
                     "http": ports[name],
@@ -203,17 +173,7 @@ def parts(
     result.append(
         Part(
             "nginx",
-            (
-                "nginx",
-                "-p",
-                str(folder / "nginx"),
-                "-c",
-                str(folder / "nginx" / "nginx.conf"),
-                "-e",
-                "stderr",
-                "-g",
-                "daemon off;",
-            ),
+            commands.nginx(folder / "nginx"),
             {"https" if tls else "http": ports["nginx"]},
             lambda: probes.tcp(ports["nginx"]),
             stop_signal="QUIT",

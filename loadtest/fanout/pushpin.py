@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from loadtest.fanout.server import Server
-from stack import configure
-from stack.layout import REPO
+from stack import render
 
 
 class BarePushpin(Server):
@@ -19,25 +18,13 @@ class BarePushpin(Server):
     def start(self) -> None:
         self.nginx("upstream", "upstream.conf")
         folder = self.folder / "pushpin"
-        for part in ("run", "log"):
-            (folder / part).mkdir(parents=True)
-        (folder / "routes").write_text(f"* 127.0.0.1:{self.ports['upstream']}\n")
-        configure.render(
-            REPO / "pushpin" / "pushpin.conf",
-            folder / "pushpin.conf",
-            name="pushpin",
-            run=folder / "run",
-            log=folder / "log",
-            routes=folder / "routes",
-            maxconn=configure.PUSHPIN_MAXCONN,
+        render.routes(folder / "routes", [f"127.0.0.1:{self.ports['upstream']}"])
+        numbers = {name: self.ports[name] for name in render.PUSHPIN_PORTS if name != "http"}
+        render.pushpin(
+            folder,
+            prefix="pushpin-",
             sig_key="of-the-probe",
-            http_port=self.ports["pushpin"],
-            socket=folder / "run" / "http",
-            **{
-                f"{name}_port": self.ports[name]
-                for name in self.port_names
-                if name not in ("pushpin", "upstream")
-            },
+            ports={"http": self.ports["pushpin"], **numbers},
         )
         self.spawn("pushpin", "pushpin", f"--config={folder / 'pushpin.conf'}")
 

@@ -1,0 +1,149 @@
+"""Fills in the templates of the edge, of Pushpin and of nginx: for the demo and containers alike.
+
+Imports nothing but Python's own library: the images of those parts have no more. An address is
+"host:port", an IPv6 host in brackets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+REPO = Path(__file__).resolve().parent.parent
+
+# More than the open files allow: it sizes condure's queues too. At 20,000 a storm of 5,000 viewers
+# left 1 to 15 of them with streams that nothing reached, at 200,000 none. About 250 MB.
+PUSHPIN_MAXCONN = 200_000
+PUSHPIN_PORTS = ("http", "publish", "push", "sub", "command", "metrics")
+
+
+def render(source: Path, target: Path, **values: object) -> None:
+    """Fill in the template `source`; a placeholder without a value is an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = Template(source.read_text()).substitute(values)
+    # Pushpin reads its routes again whenever they change: never half of them.
+    new = target.with_name(f"{target.name}.new")
+    new.write_text(text)
+    new.replace(target)
+
+
+def edge(target: Path, origins: Sequence[str], *, service: str, key: str) -> None:
+    """The wiring of one Varnish. key: what Fastly-Key must be. service: the id in purge URLs."""
+    numbers = range(1, len(origins) + 1)
+    render(
+        REPO / "fastly" / "default.vcl",
+        target,
+        edge=REPO / "fastly" / "edge.vcl",
+        backends="\n".join(_backends(origins)),
+        directors="\n".join(
+            f"    origins.add_backend(origin_{number});\n"
+            f"    any_origin.add_backend(origin_{number}_unprobed);"
+            for number in numbers
+        ),
+        service=service,
+        key=key,
+    )
+
+
+def _backends(origins: Sequence[str]) -> Iterable[str]:
+    def backend(name: str, host: str, port: str, probe: str) -> str:
+        return (
+            f'backend {name} {{ .host = "{host}"; .port = "{port}"; {probe}\n'
+            "    .connect_timeout = 1s; .first_byte_timeout = 10s; .between_bytes_timeout = 10s; }"
+        )
+
+    for number, address in enumerate(origins, 1):
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        yield backend(f"origin_{number}", host, port, ".probe = ready;")
+        yield backend(f"origin_{number}_unprobed", host, port, "")
+
+
+def routes(target: Path, varnishes: Sequence[str]) -> None:
+    """Where a Pushpin asks: every Varnish."""
+    render(REPO / "pushpin" / "routes", target, varnishes=" ".join(varnishes))
+
+
+def pushpin(
+    folder: Path, *, prefix: str, sig_key: str, ports: Mapping[str, int], host: str = "127.0.0.1"
+) -> None:
+    """pushpin.conf of one Pushpin, with its sockets and logs in `folder`, and its `routes` there.
+
+    prefix: of its sockets' names. sig_key: what it signs requests with. ports: "http", "publish",
+    "metrics", which listen on `host`, and "push", "sub", "command", which are its own.
+    """
+    for part in ("run", "log"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    render(
+        REPO / "pushpin" / "pushpin.conf",
+        folder / "pushpin.conf",
+        prefix=prefix,
+        host=host,
+        run=folder / "run",
+        log=folder / "log",
+        routes=folder / "routes",
+        maxconn=PUSHPIN_MAXCONN,
+        sig_key=sig_key,
+        socket=pushpin_socket(folder),
+        **{f"{name}_port": ports[name] for name in PUSHPIN_PORTS},
+    )
+
+
+def pushpin_socket(folder: Path) -> Path:
+    """Where a Pushpin takes connections from nginx on the same machine."""
+    return folder / "run" / "http"
+
+
+def door(
+    target: Path,
+    *,
+    pushpins: Iterable[str],
+    varnishes: Iterable[str],
+    address: str,
+    connections: int,
+    nofile: int,
+    post_rate: int,
+    workers: str = "auto",
+    linger_s: int,
+    connect_s: int,
+    certificate: tuple[Path, Path] | None = None,
+    user: str = "",
+) -> None:
+    """nginx, with its own files beside `target`.
+
+    pushpins, varnishes: `server` directives' arguments. connections, nofile: of one worker.
+    post_rate: updates per second that it takes from one address. linger_s: how long the workers
+    of before a reload, or of an nginx that is to stop, go on serving the streams that they have.
+    connect_s: how long a node may take to accept a connection before another one is tried.
+    certificate: what it shows, and its key, PEM; None = it speaks plain HTTP.
+    """
+    if certificate:
+        render(
+            REPO / "stack" / "nginx" / "tls.conf",
+            target.with_name("tls.conf"),
+            certificate=certificate[0],
+            key=certificate[1],
+        )
+    render(
+        REPO / "stack" / "nginx" / "nginx.conf",
+        target,
+        folder=target.parent,
+        address=address,
+        protocol="ssl http2 " if certificate else "",
+        tls=f"include {target.with_name('tls.conf')};" if certificate else "",
+        workers=workers,
+        linger=f"{linger_s}s",
+        connect=f"{connect_s}s",
+        nofile=nofile,
+        post_rate=post_rate,
+        post_burst=2 * post_rate,
+        connections=connections,
+        user=user,
+        pushpins=_servers(pushpins),
+        varnishes=_servers(varnishes),
+    )
+
+
+def _servers(servers: Iterable[str]) -> str:
+    return "\n".join(f"        server {server};" for server in servers)
