@@ -1,0 +1,101 @@
+"""Real Varnish, Pushpin and nginx learn of peers that come and go, and drop nothing for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import httpx
+
+from stack.render import PUSHPIN_PORTS
+from tests.e2e.viewers import until
+
+KEY = {"Fastly-Key": "key-of-the-edge"}
+
+
+def get(url):
+    """What was answered; "" while nothing serves."""
+    try:
+        answer = httpx.get(url, timeout=10, trust_env=False)
+    except httpx.HTTPError:
+        return ""
+    return answer.text if answer.status_code == 200 else ""
+
+
+def test_varnish_asks_new_origins_and_keeps_its_cache_and_its_keys(follower, named, ports):
+    """A purge finds what was stored before the origins changed."""
+    port = ports("varnish")["varnish"]
+    url, old, new = f"http://127.0.0.1:{port}", named("old"), named("new")
+    varnish = follower("varnish", address=f"127.0.0.1:{port}")
+    varnish.tell(origin=[old.address])
+    varnish.start()
+    until(lambda: get(f"{url}/kept") == "old", "Varnish", 30)
+
+    varnish.tell(origin=[new.address])
+    asked = iter(range(1000))
+    until(lambda: get(f"{url}/{next(asked)}") == "new", "the new origin", 30)
+    assert get(f"{url}/kept") == "old"
+    assert httpx.post(f"{url}/service/holdfast/purge/value:x", headers=KEY).status_code == 200
+    assert get(f"{url}/kept") == "new"
+
+    # Nobody answers for the name any more: it is still whose copy to serve.
+    varnish.tell()
+    assert get(f"{url}/other") == "new"
+    assert varnish.stop() == 0
+
+
+def test_pushpin_goes_on_with_other_edges(follower, named, ports):
+    numbers = ports(*PUSHPIN_PORTS)
+    url, old, new = f"http://127.0.0.1:{numbers['http']}", named("old"), named("new")
+    pushpin = follower("pushpin", host="127.0.0.1", ports=numbers)
+    pushpin.tell(varnish=[old.address])
+    pushpin.start()
+    until(lambda: get(url) == "old", "Pushpin", 30)
+    pushpin.tell(varnish=[new.address])
+    until(lambda: get(url) == "new", "the new edge", 30)
+    assert pushpin.stop() == 0
+
+
+def test_nginx_cuts_no_stream_when_peers_change(follower, named, ports):
+    port = ports("nginx")["nginx"]
+    url = f"http://127.0.0.1:{port}"
+    old, new, edge = named("old"), named("new"), named("edge")
+    nginx = follower("nginx", address=f"127.0.0.1:{port}")
+    nginx.tell(pushpin=[old.address], varnish=[edge.address])
+    nginx.start()
+    until(lambda: get(f"{url}/values/x") == "edge", "nginx", 30)
+
+    lines, began = [], threading.Event()
+
+    def watch():
+        with httpx.stream("GET", f"{url}/stream", timeout=60, trust_env=False) as answer:
+            for line in answer.iter_lines():
+                lines.append(line)
+                began.set()
+
+    viewer = threading.Thread(target=watch, daemon=True)
+    viewer.start()
+    assert began.wait(30)
+    nginx.tell(pushpin=[new.address], varnish=[edge.address])
+    until(lambda: get(f"{url}/events/x/") == "new", "the new Pushpin", 30)
+    old.tick.set()
+    viewer.join(30)
+    assert lines == ["old", "old again"]
+    assert nginx.stop() == 0
+
+
+def test_a_part_waits_until_there_is_somebody(follower, named, ports):
+    port = ports("varnish")["varnish"]
+    url, origin = f"http://127.0.0.1:{port}", named("late")
+    varnish = follower("varnish", address=f"127.0.0.1:{port}")
+    varnish.tell()
+    varnish.start()
+    until(lambda: "waiting for origins" in (varnish.folder / "log").read_text(), "a line", 30)
+    varnish.tell(origin=[origin.address])
+    until(lambda: get(url) == "late", "Varnish", 30)
+
+    # When the part ends, so does the container: it is started again.
+    varnishd = int((varnish.folder / "run" / "work" / "_.pid").read_text())
+    os.kill(varnishd, signal.SIGKILL)
+    assert varnish.process.wait(20) != 0
