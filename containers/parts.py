@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import resource
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from zlib import crc32
 
 from containers.follow import Stop
 from containers.peers import Addresses, Peers
@@ -23,8 +25,6 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - of its container
 JOIN_AFTER_S = 8.0
 # Of the workers of before a reload: nobody is cut off because a node came or went.
 NGINX_LINGER_S = 3600
-# Who is gone from a network does not answer: it took Linux 38 s to say so.
-NGINX_CONNECT_S = 3
 CONNECTIONS = 65_536  # of one nginx worker
 PUSHPIN_PORTS = {
     "http": 7999,
@@ -91,6 +91,8 @@ class Pushpin:
         ports: Mapping[str, int] = PUSHPIN_PORTS,
     ) -> None:
         self._run, self._host, self._ports = run, host, ports
+        # Any number that other Pushpins do not share as a rule.
+        self._first = crc32(socket.gethostname().encode())
         names = {"varnishes": required(environment, "VARNISHES")}
         self.peers = Peers(names, join_after_s=JOIN_AFTER_S)
         self._key = required(environment, "HOLDFAST_GRIP_KEY")
@@ -98,7 +100,7 @@ class Pushpin:
 
     def write(self, peers: Mapping[str, Addresses]) -> None:
         render.pushpin(self._run, prefix="", sig_key=self._key, ports=self._ports, host=self._host)
-        render.routes(self._run / "routes", peers["varnishes"])
+        render.routes(self._run / "routes", peers["varnishes"], first=self._first)
 
     def tell(self, process: subprocess.Popen[bytes]) -> None:
         """It looks for new routes by itself: within a second."""
@@ -142,7 +144,6 @@ class Nginx:
             post_rate=self._post_rate,
             workers=self._workers,
             linger_s=NGINX_LINGER_S,
-            connect_s=NGINX_CONNECT_S,
         )
 
     def tell(self, process: subprocess.Popen[bytes]) -> None:

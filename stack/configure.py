@@ -22,8 +22,6 @@ LONGEST_FOLDER = 60
 MOST_CONNECTIONS = 65_536  # of one nginx worker; about 400 bytes each
 # Streams never end by themselves: without it nobody gets in until a restart has waited for them.
 NGINX_LINGER_S = 2
-# On one machine a node that is gone refuses at once; one that does not accept is busy with a storm.
-NGINX_CONNECT_S = 60
 
 
 def secret(folder: Path, name: str) -> str:
@@ -66,8 +64,8 @@ def write(
         shutil.rmtree(folder / name, ignore_errors=True)
         edge(folder / name / "default.vcl", origins, service="holdfast", key=keys["fastly_key"])
     varnishes = [f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")]
-    for name in sizes.names("pushpin"):
-        routes(folder / name / "routes", varnishes)
+    for number, name in enumerate(sizes.names("pushpin")):
+        routes(folder / name / "routes", varnishes, first=number)
         numbers = {port: ports[f"{name}.{port}"] for port in PUSHPIN_PORTS if port != "http"}
         pushpin(
             folder / name,
@@ -107,7 +105,6 @@ def nginx(
         nofile=nofile,
         post_rate=post_rate,
         linger_s=NGINX_LINGER_S,
-        connect_s=NGINX_CONNECT_S,
         user="user root;" if os.geteuid() == 0 else "",
     )
 

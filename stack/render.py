@@ -60,9 +60,14 @@ def _backends(origins: Sequence[str]) -> Iterable[str]:
         yield backend(f"origin_{number}_unprobed", host, port, "")
 
 
-def routes(target: Path, varnishes: Sequence[str]) -> None:
-    """Where a Pushpin asks: every Varnish."""
-    render(REPO / "pushpin" / "routes", target, varnishes=" ".join(varnishes))
+def routes(target: Path, varnishes: Sequence[str], *, first: int = 0) -> None:
+    """Where a Pushpin asks: Pushpin 1.36 uses the first Varnish that takes connections.
+
+    first: which one that is, modulo their number; another for each Pushpin.
+    """
+    begin = first % len(varnishes)
+    targets = [*varnishes[begin:], *varnishes[:begin]]
+    render(REPO / "pushpin" / "routes", target, varnishes=" ".join(targets))
 
 
 def pushpin(
@@ -106,7 +111,6 @@ def door(
     post_rate: int,
     workers: str = "auto",
     linger_s: int,
-    connect_s: int,
     certificate: tuple[Path, Path] | None = None,
     user: str = "",
 ) -> None:
@@ -115,7 +119,6 @@ def door(
     pushpins, varnishes: `server` directives' arguments. connections, nofile: of one worker.
     post_rate: updates per second that it takes from one address. linger_s: how long the workers
     of before a reload, or of an nginx that is to stop, go on serving the streams that they have.
-    connect_s: how long a node may take to accept a connection before another one is tried.
     certificate: what it shows, and its key, PEM; None = it speaks plain HTTP.
     """
     if certificate:
@@ -134,7 +137,6 @@ def door(
         tls=f"include {target.with_name('tls.conf')};" if certificate else "",
         workers=workers,
         linger=f"{linger_s}s",
-        connect=f"{connect_s}s",
         nofile=nofile,
         post_rate=post_rate,
         post_burst=2 * post_rate,
