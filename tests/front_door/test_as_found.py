@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.front_door.doors import door_as_found
-from tests.front_door.happenings import event, release
+from tests.front_door.happenings import SUM, begin, event, release
 
 EVENTS = 3
 PATIENCE_S = 20
@@ -19,6 +19,7 @@ PATIENCE_S = 20
 
 @pytest.fixture(scope="module")
 def door(stack):
+    begin(stack)
     with door_as_found(stack.url) as door:
         yield door
 
@@ -30,7 +31,7 @@ def client(door):
         yield client
 
 
-@pytest.mark.parametrize("path", ["/values/visits?as=sse", "/stream", "/events/test/"])
+@pytest.mark.parametrize("path", [f"/values/{SUM}?as=sse", "/stream", "/events/test/"])
 def test_each_event_comes_at_once(stack, client, path):
     """Nothing else follows that would push it out."""
     with client.stream("GET", path) as answer:
@@ -42,7 +43,7 @@ def test_each_event_comes_at_once(stack, client, path):
             if path == "/events/test/":
                 shown = event(stack, "test")
             else:
-                shown = release(stack, "counter" if path == "/stream" else "visits")
+                shown = release(stack, "counter" if path == "/stream" else SUM)
             deadline = time.monotonic() + PATIENCE_S
             while not shown(seen):
                 assert time.monotonic() < deadline, f"it did not come; only {seen!r}"

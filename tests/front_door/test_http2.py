@@ -7,11 +7,11 @@ import contextlib
 
 import httpx
 
-from tests.front_door.happenings import event, release
+from tests.front_door.happenings import SUM, begin, event, release
 
 STREAMS = 20
 PATIENCE_S = 30
-PATHS = ("/values/visits?as=sse", "/values/counter?as=sse", "/stream", "/events/test/")
+PATHS = (f"/values/{SUM}?as=sse", "/values/counter?as=sse", "/stream", "/events/test/")
 
 
 async def _read(pieces, shown):
@@ -25,10 +25,10 @@ async def _read(pieces, shown):
 
 async def _assert_all_live(stack, streams):
     """Something happens on each path, and each stream brings it."""
-    visits = await asyncio.to_thread(release, stack, "visits")
+    own = await asyncio.to_thread(release, stack, SUM)
     counter = await asyncio.to_thread(release, stack, "counter")
     topic = await asyncio.to_thread(event, stack, "test")
-    shown = dict(zip(PATHS, (visits, counter, counter, topic), strict=True))
+    shown = dict(zip(PATHS, (own, counter, counter, topic), strict=True))
     async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(_read(pieces, shown[path]) for path, pieces in streams))
 
@@ -59,4 +59,5 @@ async def _watch(stack, door):
 
 
 def test_twenty_streams_on_one_connection_are_all_alive(stack, tls_door):
+    begin(stack)
     asyncio.run(_watch(stack, tls_door))
