@@ -35,8 +35,8 @@ def _split(value: Any) -> Any:
     urls = [part.strip() for part in value.split(",") if part.strip()]
     for url in urls:
         address = urlsplit(url)
-        if address.scheme not in ("http", "https") or not address.hostname:
-            raise ValueError("each URL begins with http:// or https:// and a host")
+        if address.scheme not in ("http", "https", "dns+http") or not address.hostname:
+            raise ValueError("each URL begins with http://, https:// or dns+http:// and a host")
     # A slash may also be the last character of a key in a query.
     return tuple(url if "?" in url else url.rstrip("/") for url in urls)
 

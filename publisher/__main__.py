@@ -7,17 +7,17 @@ import signal
 import sys
 import threading
 import time
-from typing import Any
 
 from holdfast import config, values
 from holdfast.errors import ConfigError
 from holdfast.logs import Logs
 from holdfast.state import State, connect
 from publisher import health
+from publisher.addresses import Addresses
 from publisher.announce import Announcer
+from publisher.fleet import Fleet, Lookout
 from publisher.kafka import ensure_topics, make_consumer, make_producer
 from publisher.loop import Publisher
-from publisher.nodes import Node
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import StaleHints
@@ -46,8 +46,14 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
 
     ensure_topics(settings, rules, stopping)
-    edges = [EdgeNode(url, settings.fastly_service_id, token) for url in settings.purge_urls]
-    pushpins = [PushNode(url, fastly_key=token) for url in settings.grip_url]
+    edges = Fleet(
+        Addresses(settings.purge_urls),
+        lambda url: EdgeNode(url, settings.fastly_service_id, token),
+    )
+    pushpins = Fleet(
+        Addresses(settings.grip_url), lambda url: PushNode(url, fastly_key=token)
+    )
+    origins = Addresses(settings.origin_urls)
     state = State(connect(settings.redis_url))
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
@@ -61,11 +67,11 @@ def main() -> int:
         announcer,
     )
     hints = StaleHints(
-        settings.origin_urls, lambda: publisher.leads, announcer.hint_stale, stopping
+        lambda: origins.urls, lambda: publisher.leads, announcer.hint_stale, stopping
     )
-    nodes: list[Node[Any]] = [*edges, *pushpins]
-    for thread in (*nodes, announcer, hints):
-        thread.start()
+    lookout = Lookout((edges.look, pushpins.look, origins.look), stopping)
+    for part in (edges, pushpins, announcer, hints, lookout):
+        part.start()
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,
@@ -76,8 +82,8 @@ def main() -> int:
     log.info("publishing %s as %s", ", ".join(rules.topics), settings.slot)
     publisher.run(stopping)
     announcer.stop()
-    for node in nodes:
-        node.stop()
+    edges.stop()
+    pushpins.stop()
     consumer.close()
     log.info("stopped")
     return 0

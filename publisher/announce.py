@@ -14,9 +14,11 @@ from holdfast.formats import release_items, stale_hint, surrogate_key
 from holdfast.snapshots import Snapshot
 from holdfast.state import Partition, State
 from publisher import metrics
+from publisher.fleet import Fleet
 from publisher.nodes import Node
 from publisher.purge import EdgeNode
 from publisher.push import Publication, PushNode
+from publisher.spread import Spread
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +50,8 @@ class Announcer(threading.Thread):
     def __init__(
         self,
         state: State,
-        edges: Sequence[EdgeNode],
-        pushpins: Sequence[PushNode],
+        edges: Fleet[EdgeNode],
+        pushpins: Fleet[PushNode],
         wait: Callable[[Sequence[Future[bool]], float], object] = wait,
     ) -> None:
         super().__init__(name="announcer", daemon=True)
@@ -84,6 +86,13 @@ class Announcer(threading.Thread):
         for pushpin in self._pushpins:
             pushpin.submit(publications)
         metrics.CONFIRMS.inc(len(publications))
+
+    def welcome(self, missed: Callable[[], Sequence[Publication]]) -> None:
+        """Send Pushpins that have joined what their viewers may have `missed` before."""
+        for pushpin in self._pushpins.newcomers():
+            publications = missed()
+            pushpin.submit(publications)
+            metrics.CONFIRMS.inc(len(publications))
 
     def purge(self, versions: Sequence[tuple[str, int]]) -> None:
         """Purge again what was purged before: names and their newest versions."""
@@ -123,9 +132,13 @@ class Announcer(threading.Thread):
 
     def _announce(self, batch: Sequence[Announcement]) -> None:
         keys = [(surrogate_key(each.name), each.version) for each in batch]
-        self._await(self._edges, [edge.submit(keys) for edge in self._edges])
+        edges = list(self._edges)
+        purges = [edge.submit(keys) for edge in edges]
+        Spread(purges)
+        self._await(edges, purges)
         publications = [announcement.publication() for announcement in batch]
-        self._await(self._pushpins, [node.submit(publications) for node in self._pushpins])
+        pushpins = list(self._pushpins)
+        self._await(pushpins, [pushpin.submit(publications) for pushpin in pushpins])
         by_partition: dict[Partition, list[tuple[str, int]]] = {}
         for announcement in batch:
             versions = by_partition.setdefault(announcement.partition, [])

@@ -50,6 +50,17 @@ class Confirms:
         newest = self._newest.get(name)
         return None if newest is None else newest.version
 
+    def settled(self, now: float) -> list[Publication]:
+        """Confirms of what was confirmed before, in the time within which all is confirmed again.
+
+        Newer releases have their first confirm still to come, and older ones the next.
+        """
+        return [
+            Publication.confirm(name, newest.version, text=newest.text)
+            for name, newest in self._newest.items()
+            if newest.age_s > _AGES_S[0] and now - newest.released_at < _LONGEST_S
+        ]
+
     def next(self) -> float | None:
         return self._schedule.next()
 

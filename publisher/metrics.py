@@ -24,3 +24,15 @@ NODE_SECONDS = Histogram(
     "holdfast_node_seconds", "Time a node took to answer, s", ["node"], buckets=_SECONDS
 )
 NODE_OWED = Gauge("holdfast_node_owed", "1 while the node is owed what it missed", ["node"])
+DNS_ERRORS = Counter("holdfast_dns_errors_total", "Names of nodes that could not be resolved")
+PURGE_SPREAD = Histogram(
+    "holdfast_purge_spread_seconds",
+    "From the first edge's answer to a purge to the last one's, s",
+    buckets=_SECONDS,
+)
+
+
+def forget(node: str) -> None:
+    """Drop the series of a node that is gone."""
+    for metric in (PURGES, PUBLISHES, NODE_SECONDS, NODE_OWED):
+        metric.remove_by_labels({"node": node})

@@ -66,9 +66,13 @@ class Node(threading.Thread, Generic[Work]):
         self._jobs.put(_Job(work, attempted))
         return attempted
 
+    def retire(self) -> None:
+        """Finish what is queued, then end; returns at once."""
+        self._jobs.put(None)
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Finish what is queued, then end."""
-        self._jobs.put(None)
+        self.retire()
         self.join(timeout_s)
 
     # -- for subclasses
@@ -88,11 +92,20 @@ class Node(threading.Thread, Generic[Work]):
     def count(self, result: str) -> None:
         raise NotImplementedError
 
+    def welcome(self) -> None:
+        """It joins others that are at work, before it starts: what has it missed?"""
+
+    def forget(self) -> None:
+        """It is gone: drop its series, or addresses that come and go would fill the memory."""
+        metrics.forget(self.url)
+
     # -- the thread
 
     def run(self) -> None:
         while self.turn(self._pause_s()):
             pass
+        self.session.close()
+        self.forget()
 
     def turn(self, wait_s: float | None) -> bool:
         """Do the next job, or what is owed if none comes within `wait_s`; False at the end."""

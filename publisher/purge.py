@@ -47,6 +47,11 @@ class EdgeNode(Node[Sequence[tuple[str, int]]]):
         # the origin is away, too.
         self._post(self._purge_url, {"Surrogate-Key": EVERYTHING})
 
+    def welcome(self) -> None:
+        """It may have a cache from before, or have filled one before it was found."""
+        self.failing = True
+        metrics.NODE_OWED.labels(self.url).set(1)
+
     def count(self, result: str) -> None:
         metrics.PURGES.labels(self.url, result).inc()
 

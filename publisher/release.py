@@ -174,6 +174,7 @@ class Releaser:
         publications = self._confirms.take(now)
         if publications:
             self._announcer.confirm(publications)
+        self._announcer.welcome(lambda: self._confirms.settled(now))
 
     def _is_default(self, name: str) -> bool:
         return name == self._values.default.name

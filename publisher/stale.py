@@ -23,7 +23,7 @@ class StaleHints(threading.Thread):
 
     def __init__(
         self,
-        origin_urls: Sequence[str],
+        origin_urls: Callable[[], Sequence[str]],
         leads: Callable[[], bool],
         hint: Callable[[], None],
         stopping: threading.Event,
@@ -38,7 +38,7 @@ class StaleHints(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.wait(INTERVAL_S):
-            if self._leads() and any(self._ready(url) for url in self._origin_urls):
+            if self._leads() and any(self._ready(url) for url in self._origin_urls()):
                 self._hint()
 
     def _ready(self, url: str) -> bool:

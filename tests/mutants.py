@@ -85,14 +85,20 @@ MUTANTS = (
     Mutant(
         "purge after publish",
         "publisher/announce.py",
-        "        self._await(self._edges, [edge.submit(keys) for edge in self._edges])\n"
+        "        edges = list(self._edges)\n"
+        "        purges = [edge.submit(keys) for edge in edges]\n"
+        "        Spread(purges)\n"
+        "        self._await(edges, purges)\n"
         "        publications = [announcement.publication() for announcement in batch]\n"
-        "        self._await(self._pushpins, "
-        "[node.submit(publications) for node in self._pushpins])\n",
+        "        pushpins = list(self._pushpins)\n"
+        "        self._await(pushpins, "
+        "[pushpin.submit(publications) for pushpin in pushpins])\n",
         "        publications = [announcement.publication() for announcement in batch]\n"
-        "        self._await(self._pushpins, "
-        "[node.submit(publications) for node in self._pushpins])\n"
-        "        self._await(self._edges, [edge.submit(keys) for edge in self._edges])\n",
+        "        pushpins = list(self._pushpins)\n"
+        "        self._await(pushpins, "
+        "[pushpin.submit(publications) for pushpin in pushpins])\n"
+        "        edges = list(self._edges)\n"
+        "        self._await(edges, [edge.submit(keys) for edge in edges])\n",
         SIMULATION,
     ),
     Mutant(

@@ -14,6 +14,8 @@ from holdfast.logs import Logs
 from holdfast.relay_state import RelayState
 from holdfast.state import connect
 from publisher import health
+from publisher.addresses import Addresses
+from publisher.fleet import Fleet, Lookout
 from publisher.kafka import ensure_named, make_relay_consumer
 from publisher.relay.batch import FANOUT, PUSHPIN, Batch
 from publisher.relay.loop import Relay
@@ -51,14 +53,16 @@ def main() -> int:
         return relay.confirms(topic, keys)
 
     token = settings.optional("fastly_key")
-    nodes = [RelayNode(url, confirms, fastly_key=token) for url in settings.grip_url]
+    nodes = Fleet(
+        Addresses(settings.grip_url), lambda url: RelayNode(url, confirms, fastly_key=token)
+    )
     consumer = make_relay_consumer(settings)
     watch = TopicWatch(settings.cluster, rules, stopping)
     limits = FANOUT if any(map(config.is_fanout, settings.grip_url)) else PUSHPIN
     logs = Logs(settings.cluster)
     relay = Relay(settings.slot, rules, state, logs, consumer, watch, nodes, limits=limits)
-    for thread in (watch, *nodes):
-        thread.start()
+    for part in (watch, nodes, Lookout([nodes.look], stopping)):
+        part.start()
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,
@@ -69,8 +73,7 @@ def main() -> int:
     log.info("relaying as %s", settings.slot)
     relay.run(stopping)
     relay.leave()
-    for node in nodes:
-        node.stop()
+    nodes.stop()
     consumer.close()
     log.info("stopped")
     return 0

@@ -21,6 +21,7 @@ from holdfast.state import Partition
 from holdfast.topics import TopicRules, Topics
 from publisher import metrics
 from publisher.confirms import next_age
+from publisher.fleet import Fleet
 from publisher.relay import metrics as counts
 from publisher.relay.batch import PUSHPIN, Batch, Limits, Record, batch, chunks, confirm
 from publisher.relay.node import MOST_QUEUED, RelayNode
@@ -85,7 +86,7 @@ class Relay:
         logs: Logs,
         consumer: Consumer,
         watch: TopicWatch,
-        nodes: Sequence[RelayNode],
+        nodes: Fleet[RelayNode],
         clock: Callable[[], float] = time.monotonic,
         limits: Limits = PUSHPIN,
     ) -> None:
@@ -210,10 +211,8 @@ class Relay:
             if place is None:
                 topic.retry_at = now + RETRY_S
                 continue
-            # Confirmed soon, and so are keys: a former owner may have sent less than it wrote.
-            topic.quiet = None
-            if topic.rules is not None and topic.rules.by_key:
-                self._note_keys(topic.name, self._state.newest_keys(topic.name, UNSENT))
+            # A former owner may have sent less than it wrote.
+            self._confirm_soon(topic)
             for part in self._owned:
                 if part.topic == topic.name and part.number < len(place.position.offsets):
                     topic.positions[part.number] = place.position.offsets[part.number]
@@ -379,6 +378,10 @@ class Relay:
             return
         self._beat_at = now + BEAT_S
         self._watch_ids()
+        if self._nodes.newcomers():
+            # Their viewers may have missed something: as after a takeover.
+            for topic in self._topics.values():
+                self._confirm_soon(topic)
         for topic in [topic for topic in self._topics.values() if topic.reading]:
             place = self._state.place(topic.name)
             if place is None or place.topic_id != topic.id:
@@ -404,6 +407,12 @@ class Relay:
             quiet.age_s = next_age(quiet.age_s)
             counts.CONFIRMS.inc()
             self._send(confirm(topic.name, [(None, id_)], self._limits))
+
+    def _confirm_soon(self, topic: Topic) -> None:
+        """The topic, if it is quiet, at the next beat, and its newest keys."""
+        topic.quiet = None
+        if topic.rules is not None and topic.rules.by_key:
+            self._note_keys(topic.name, self._state.newest_keys(topic.name, UNSENT))
 
     def _note_keys(self, topic: str, keys: Iterable[str]) -> None:
         for key in keys:

@@ -97,6 +97,10 @@ class RelayNode(Node[Batch]):
                 raise requests.RequestException(str(error)) from error
             raise
 
+    def forget(self) -> None:
+        super().forget()
+        SKIPPED.remove_by_labels({"node": self.url})
+
     def count(self, result: str) -> None:
         metrics.PUBLISHES.labels(self.url, result).inc()
 

@@ -129,6 +129,9 @@ class NotingAnnouncer:
     def confirm(self, publications: Sequence[Publication]) -> None:
         self.confirms.extend(publications)
 
+    def welcome(self, missed: Callable[[], Sequence[Publication]]) -> None:
+        """Nobody joins."""
+
     def purge(self, versions: Sequence[tuple[str, int]]) -> None:
         self.purged.extend(versions)
 

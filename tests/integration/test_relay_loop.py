@@ -38,6 +38,16 @@ class Node:
         return [(item["prev-id"], item["id"]) for item in self.items if item["channel"] == channel]
 
 
+class Nodes(list):
+    """A Fleet, as far as the loop uses it."""
+
+    newcomer = False
+
+    def newcomers(self):
+        newcomer, self.newcomer = self.newcomer, False
+        return self[-1:] if newcomer else []
+
+
 class World:
     """One relay's surroundings, and a clock that the test moves."""
 
@@ -46,7 +56,7 @@ class World:
         self.state = RelayState(client)
         self.log = FakeLog({(TOPIC, number): [] for number in range(partitions)})
         self.partitions = partitions
-        self.nodes = [Node(self)]
+        self.nodes = Nodes([Node(self)])
 
     def relay(self, rules=RULES, name="a"):
         self.consumer = FakeConsumer(self.log, says_eof=False)
@@ -159,7 +169,7 @@ def test_a_topic_that_may_not_be_read_is_asked_for_once_a_second(world, monkeypa
 
 def test_the_lease_is_renewed_however_long_a_step_takes(client, monkeypatch):
     world = World(client, partitions=8)
-    world.nodes = [Node(world, takes_s=60) for _ in range(4)]
+    world.nodes = Nodes(Node(world, takes_s=60) for _ in range(4))
     relay = world.relay()
     world.turn(relay, 1)
     for number in range(8):

@@ -22,9 +22,11 @@ from holdfast.formats import EVERYTHING
 from holdfast.snapshots import Snapshot
 from holdfast.updates import INT64_MAX, INT64_MIN
 from holdfast.values import parse
+from publisher.addresses import Addresses
 from publisher.announce import Announcer
+from publisher.fleet import EVERY_S, Fleet
 from publisher.loop import Publisher
-from publisher.nodes import READ_TIMEOUT_S
+from publisher.nodes import READ_TIMEOUT_S, Node
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import INTERVAL_S
@@ -46,6 +48,7 @@ VALUES = parse(
     reduce = "latest"
     """
 )
+GRACE_S = 6.0  # less than a publisher's: a seed plays a minute or two
 HOME = {"counter": 0, "visits": 1, "headline": 0}
 
 
@@ -309,19 +312,17 @@ class Process:
     def __init__(self, world: World) -> None:
         self.world = world
         self.hint_at = 0.0
+        self.look_at = world.now + EVERY_S
         self.state = FlakyState(world)
-        self.edges = [
-            EdgeNode(f"http://edge-{n}", "holdfast", "key", world.clock)
-            for n, _ in enumerate(world.edges)
-        ]
-        self.pushpins = [
-            PushNode(f"http://pushpin-{n}", world.clock) for n, _ in enumerate(world.pushpins)
-        ]
-        servers = [*world.edges, *world.pushpins]
-        for node, server in zip([*self.edges, *self.pushpins], servers, strict=True):
-            link: Any = Link(world, server)
-            link.headers.update(node.session.headers)
-            node.session = link
+        # Those that it has let go of finish what they have in hand.
+        self.working: list[Node[Any]] = []
+        self.edges: Fleet[Any] = Fleet(
+            self.addresses("edge"),
+            lambda url: self.connect(url, EdgeNode(url, "holdfast", "key", world.clock)),
+        )
+        self.pushpins: Fleet[Any] = Fleet(
+            self.addresses("pushpin"), lambda url: self.connect(url, PushNode(url, world.clock))
+        )
         state: Any = self.state
         self.announcer = world.make_announcer(state, self.edges, self.pushpins, self.wait)
         self.consumer = FakeConsumer(world.log)
@@ -341,6 +342,25 @@ class Process:
         )
         self.publisher.subscribe()
 
+    def addresses(self, kind: str) -> Addresses:
+        resolve, clock = self.world.resolve, self.world.clock
+        return Addresses([f"dns+http://{kind}:1"], resolve, clock, GRACE_S)
+
+    def connect(self, url: str, node: Node[Any]) -> Node[Any]:
+        """Let a node talk to the server at `url`, and let it work only when it is pumped."""
+        link: Any = Link(self.world, self.world.server(url))
+        link.headers.update(node.session.headers)
+        changed: Any = node
+        changed.session = link
+        changed.start = lambda: None
+        self.working.append(node)
+        return node
+
+    def reaches(self, edge: Edge) -> bool:
+        """Whether the edge has got all that this publisher had for it."""
+        nodes = [node for node in self.edges if self.world.server(node.url) is edge]
+        return bool(nodes) and not nodes[0].failing and not nodes[0].due
+
     def wait(self, attempts: Sequence[Future[bool]], timeout_s: float) -> None:
         """The nodes' threads work meanwhile; one that is slow is not waited for."""
         self.pump()
@@ -348,10 +368,12 @@ class Process:
             self.world.now += timeout_s
 
     def pump(self, *, slow: bool | None = None) -> None:
-        for node in (*self.edges, *self.pushpins):
+        for node in list(self.working):
             lags = self.world.trouble and self.world.random.random() < 0.1
             while node.due and not (lags if slow is None else slow):
-                node.turn(0)
+                if not node.turn(0):
+                    self.working.remove(node)
+                    break
 
     def hint(self) -> None:
         """What publisher/stale.py does in a thread."""
@@ -360,6 +382,13 @@ class Process:
         if world.now >= self.hint_at and self.publisher.leads and ready:
             self.hint_at = world.now + INTERVAL_S
             self.announcer.hint_stale()
+
+    def look(self) -> None:
+        """What publisher/fleet.py's Lookout does in a thread."""
+        if self.world.now >= self.look_at:
+            self.look_at = self.world.now + EVERY_S
+            self.edges.look()
+            self.pushpins.look()
 
     def step(self) -> None:
         self.consumer.most = self.world.random.choice([1, 3, 100])
@@ -389,6 +418,8 @@ class World:
         self.time_ms = 1000
         self.edges = [Edge(self), Edge(self)]
         self.pushpins = [Pushpin(self, self.edges[n]) for n in range(2)]
+        self.named = {(kind, n) for kind in ("edge", "pushpin") for n in range(2)}
+        self.dns_down = False
         self.viewers: list[Viewer] = []
         self.recoveries = 0
         self.sums = {"counter": 0, "visits": 0}
@@ -429,11 +460,25 @@ class World:
     def lagging(self) -> list[Edge]:
         """Edges that some publisher has not reached: it owes them a purge of everything."""
         return [
-            server
-            for process in self.processes
-            for node, server in zip(process.edges, self.edges, strict=True)
-            if node.failing or node.due
+            edge
+            for edge in self.edges
+            if not all(process.reaches(edge) for process in self.processes)
         ]
+
+    def resolve(self, host: str, _port: int) -> list[str]:
+        """Where the nodes of a kind are, as far as DNS knows."""
+        found = [f"{kind}-{n}" for kind, n in sorted(self.named) if kind == host]
+        if self.dns_down or not found:
+            raise OSError("no answer")
+        return found
+
+    def server(self, url: str) -> Edge | Pushpin:
+        kind, _, number = url.removeprefix("http://").removesuffix(":1").partition("-")
+        servers: dict[str, Sequence[Edge | Pushpin]] = {
+            "edge": self.edges,
+            "pushpin": self.pushpins,
+        }
+        return servers[kind][int(number)]
 
     # -- what may happen
 
@@ -471,6 +516,7 @@ class World:
             process.step()
             process.announcer.turn()
             process.hint()
+            process.look()
             process.pump()
         except Crash:
             self.kill(who)
@@ -503,7 +549,7 @@ class World:
 
     def disturb(self) -> None:
         """Something breaks, or comes back."""
-        what = self.random.randrange(8)
+        what = self.random.randrange(10)
         if what == 0:
             self.redis_down = not self.redis_down
             if not self.redis_down:
@@ -527,6 +573,11 @@ class World:
             self.kill(self.random.randrange(2))
         elif what == 6:
             self.take_over()
+        elif what == 7:
+            self.dns_down = not self.dns_down
+        elif what == 8:
+            # It goes on working: only nobody tells the publishers of it.
+            self.named ^= {(self.random.choice(["edge", "pushpin"]), self.random.randrange(2))}
         else:
             self.random.choice(self.edges).forget()
 
@@ -557,6 +608,8 @@ class World:
             self.redis.restart()
         for server in (*self.edges, *self.pushpins):
             server.mode = "well"
+        self.dns_down = False
+        self.named = {(kind, n) for kind in ("edge", "pushpin") for n in range(2)}
         self.assign(0, PLACES[:1])
         self.assign(1, PLACES[1:])
 
