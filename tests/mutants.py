@@ -127,6 +127,20 @@ MUTANTS = (
         SIMULATION,
     ),
     Mutant(
+        "owe an edge that joins nothing",
+        "publisher/purge.py",
+        "        self.failing = True\n",
+        "",
+        SIMULATION,
+    ),
+    Mutant(
+        "confirm nothing to a Pushpin that joins",
+        "publisher/release.py",
+        "        self._announcer.welcome(lambda: self._confirms.settled(now))\n",
+        "",
+        SIMULATION,
+    ),
+    Mutant(
         "trust a Redis that was rolled back",
         "publisher/release.py",
         "            self._state.reissue(owned.partition, forgotten)\n",

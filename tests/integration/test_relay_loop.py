@@ -199,3 +199,20 @@ def test_records_that_come_again_are_passed_over(world):
     world.turn(relay, 1)
     entries = world.state.view(TOPIC, 0, 10_000).entries
     assert [event.offset for entry in entries for event in entry.unpack()] == [0, 1, 2, 3]
+
+
+def test_a_pushpin_that_joins_is_told_where_quiet_topics_and_keys_stand(world):
+    relay = world.relay()
+    world.turn(relay, 1)
+    world.add(b"key")
+    world.turn(relay, 30)  # so long that the next confirm is far away
+    joined = Node(world)
+    world.nodes.append(joined)
+    world.turn(relay, 5)
+    assert joined.items == []
+    world.nodes.newcomer = True
+    world.turn(relay, 10)
+    (id_,) = world.state.key_ids(TOPIC, ["a2V5"])
+    assert (id_, id_) in joined.ids(channel(b"key"))
+    place = world.state.place(TOPIC)
+    assert (place.position.grip_id,) * 2 in joined.ids(f"events:{TOPIC}")

@@ -418,7 +418,8 @@ class World:
         self.time_ms = 1000
         self.edges = [Edge(self), Edge(self)]
         self.pushpins = [Pushpin(self, self.edges[n]) for n in range(2)]
-        self.named = {(kind, n) for kind in ("edge", "pushpin") for n in range(2)}
+        self.all_nodes = {(kind, n) for kind in ("edge", "pushpin") for n in range(2)}
+        self.named = {node for node in sorted(self.all_nodes) if self.random.random() < 0.7}
         self.dns_down = False
         self.viewers: list[Viewer] = []
         self.recoveries = 0
@@ -549,7 +550,7 @@ class World:
 
     def disturb(self) -> None:
         """Something breaks, or comes back."""
-        what = self.random.randrange(10)
+        what = self.random.randrange(11)
         if what == 0:
             self.redis_down = not self.redis_down
             if not self.redis_down:
@@ -578,6 +579,8 @@ class World:
         elif what == 8:
             # It goes on working: only nobody tells the publishers of it.
             self.named ^= {(self.random.choice(["edge", "pushpin"]), self.random.randrange(2))}
+        elif what == 9:
+            self.pass_time(60.0)  # long enough for confirms to become rare
         else:
             self.random.choice(self.edges).forget()
 
@@ -608,10 +611,15 @@ class World:
             self.redis.restart()
         for server in (*self.edges, *self.pushpins):
             server.mode = "well"
-        self.dns_down = False
-        self.named = {(kind, n) for kind in ("edge", "pushpin") for n in range(2)}
         self.assign(0, PLACES[:1])
         self.assign(1, PLACES[1:])
+        if self.random.random() < 0.1:
+            # Nothing but the names is wrong for so long that few confirms are still to come.
+            self.settle(5.0)
+            self.pass_time(200.0)
+            self.settle(1.0)
+        self.dns_down = False
+        self.named = self.all_nodes
 
     def settle(self, seconds: float) -> None:
         end = self.now + seconds
