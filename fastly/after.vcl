@@ -63,6 +63,7 @@ sub compare_with_copy {
         > std.integer(req.http.X-After, 999999999999999)) {
         return;
     }
+    call doubt_copy;
     if (!req.http.X-Hold) {
         call compare_snapshot;
         return;

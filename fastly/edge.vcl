@@ -8,6 +8,7 @@ import vsthrottle;
 import xkey;
 
 include "./after.vcl";
+include "./doubt.vcl";
 include "./events.vcl";
 include "./representation.vcl";
 include "./purge.vcl";
