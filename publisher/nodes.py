@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 0.5
 FAR_CONNECT_TIMEOUT_S = 3.0  # over the Internet, and TLS needs three ways
 READ_TIMEOUT_S = 2.0
-RETRY_FIRST_S, RETRY_MOST_S = 0.25, 5.0
+RETRY_FIRST_S = 0.25
+# An edge that is back serves what it has until it is purged, so it is tried often; not one that
+# answers that it can't.
+SILENT_RETRY_MOST_S, REFUSED_RETRY_MOST_S = 1.0, 5.0
 
 Work = TypeVar("Work")
 
@@ -171,7 +174,9 @@ class Node(threading.Thread, Generic[Work]):
         # Full jitter, so that publishers don't knock on a node that returns all at once.
         pause_s = random.uniform(0.1, 1.0) * self._retry_s  # noqa: S311
         self._retry_at = self._clock() + max(pause_s, getattr(error, "wait_s", 0.0))
-        self._retry_s = min(RETRY_MOST_S, self._retry_s * 2)
+        answered = isinstance(error, requests.HTTPError)
+        most_s = REFUSED_RETRY_MOST_S if answered else SILENT_RETRY_MOST_S
+        self._retry_s = min(most_s, self._retry_s * 2)
 
 
 def connect_timeout_s(url: str) -> float:
