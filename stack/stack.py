@@ -173,7 +173,11 @@ class Stack:
             self._check_deadline(started, timeout_s, ", ".join(waiting))
             time.sleep(0.1)
         default = self._told()["default"]
-        while not (probes.get(f"{self.url}/") and probes.get(f"{self.url}/values/{default}")):
+        # Each edge node finds out for itself that the origins are ready.
+        doors = [self.url, *self.varnish_urls]
+        while not all(
+            probes.get(f"{door}{path}") for door in doors for path in ("/", f"/values/{default}")
+        ):
             self._check_alive()
             self._check_deadline(started, timeout_s, "an answer at the front door")
             time.sleep(0.1)

@@ -1,4 +1,6 @@
-"""One Varnish and one Pushpin of two are sick: nobody at the others notices, and they come back."""
+"""One Varnish and one Pushpin of two are sick, or not known yet: nobody at the others notices, and
+they get what they missed.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from stack.layout import Sizes
 from stack.temporary import temporary_stack
 from tests.conftest import VALUES
 from tests.e2e.metrics import metric
+from tests.e2e.names import PublisherByName
 from tests.e2e.viewers import Viewer, post, snapshot, until
 
 SICK = ("varnish-2", "pushpin-2")
@@ -101,6 +104,38 @@ class _Answer500(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
+
+
+def test_nodes_that_join_by_name_get_what_they_missed(stack):
+    pushpins = [f"http://127.0.0.1:{_ports(stack, f'pushpin-{n}')['http']}" for n in (1, 2)]
+    edges = stack.varnish_urls
+    with Viewer(pushpins[0], PATH) as known, Viewer(pushpins[1], PATH) as unknown:
+        for viewer in (known, unknown):
+            viewer.wait_connected()
+        # Pushpin asks again a second after a channel's first viewer came: let that be over.
+        _seconds(stack, known)
+        before = known.values[-1]
+        until(lambda: unknown.values[-1] == before, "a release before all this")
+        with PublisherByName(stack) as publisher:
+            until(lambda: snapshot(edges[1], "visits")["value"] == before, "a filled cache")
+            _seconds(stack, known)
+            released = time.monotonic()
+            assert unknown.values[-1] == snapshot(edges[1], "visits")["value"] == before
+            until(lambda: time.monotonic() > released + 7, "the confirms at 3 and 6 s")
+            assert unknown.values[-1] == snapshot(edges[1], "visits")["value"] == before
+
+            publisher.joined()
+            until(lambda: unknown.values[-1] == before + 1, "the truth at the new Pushpin")
+            until(lambda: snapshot(edges[1], "visits")["value"] == before + 1, "a purge of all")
+
+            publisher.names_fail()
+            _seconds(stack, known)
+            until(lambda: unknown.values[-1] == before + 2, "all nodes, although DNS is away")
+            assert [snapshot(edge, "visits")["value"] for edge in edges] == [before + 2] * 2
+        for viewer in (known, unknown):
+            viewer.assert_increasing()
+            assert viewer.resets == 0
+            assert viewer.failures == []
 
 
 @pytest.mark.parametrize("sick", [_refusing, _silent, _failing])

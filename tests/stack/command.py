@@ -27,6 +27,8 @@ default = true
 reduce = "sum"
 [values.visits]
 reduce = "sum"
+[values."many.*"]
+reduce = "sum"
 """
 
 
