@@ -50,9 +50,7 @@ def main() -> int:
         Addresses(settings.purge_urls),
         lambda url: EdgeNode(url, settings.fastly_service_id, token),
     )
-    pushpins = Fleet(
-        Addresses(settings.grip_url), lambda url: PushNode(url, fastly_key=token)
-    )
+    pushpins = Fleet(Addresses(settings.grip_url), lambda url: PushNode(url, fastly_key=token))
     origins = Addresses(settings.origin_urls)
     state = State(connect(settings.redis_url))
     announcer = Announcer(state, edges, pushpins)
