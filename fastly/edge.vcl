@@ -1,6 +1,7 @@
 # The behaviour of one edge node: what a Fastly service does, on Varnish 7.1.
 # Each file holds one noun; README.md tells what each rule is at Fastly.
 
+import blob;
 import std;
 import str;
 import var;
@@ -14,6 +15,7 @@ include "./purge.vcl";
 include "./barrier.vcl";
 include "./stale.vcl";
 include "./holds.vcl";
+include "./websocket.vcl";
 include "./problem.vcl";
 
 sub vcl_recv {
@@ -30,6 +32,7 @@ sub vcl_recv {
             return (synth(414));
         }
         call representation;
+        call note_socket_events;
     }
     if (req.method != "GET" && req.method != "HEAD") {
         # Never cached, never restarted, never tried twice.
@@ -55,6 +58,7 @@ sub forget_what_clients_claim {
     unset req.http.X-Purge-Keys;
     unset req.http.X-Purge-Id;
     unset req.http.X-Ticket;
+    unset req.http.X-Socket;
     set req.http.X-Path = regsub(req.url, "\?.*$", "");
     # `Connection: Grip-Sig` would keep it from the origin, but not from vcl_hash. Set again, it is
     # no hop's own any more.
@@ -93,6 +97,7 @@ sub vcl_backend_fetch {
 }
 
 sub vcl_backend_response {
+    call keep_socket_open;
     call handle_failure;
     call keep_as_told;
     call barrier;
@@ -102,6 +107,7 @@ sub vcl_backend_response {
 
 sub vcl_backend_error {
     call handle_unreachable;
+    call answer_socket;
     call problem_from_backend;
     return (deliver);
 }

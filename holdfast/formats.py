@@ -91,23 +91,41 @@ def text_release(snapshot: Snapshot) -> bytes:
     return b'{"data": ' + snapshot.json + b"}\n"
 
 
+def socket_release(snapshot: Snapshot) -> bytes:
+    """A release as a WebSocket's message (docs/websocket.md)."""
+    return b'{"type":"value",' + snapshot.encode()[1:]
+
+
+def socket_confirm(snapshot: Snapshot) -> bytes:
+    """The newest release once more, for whom it did not reach."""
+    return b'{"type":"value","confirm":true,' + snapshot.encode()[1:]
+
+
 def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
     """The items that carry a release; `text`: the value is the one that /stream serves."""
-    items = [(value_channel(snapshot.name), sse_release(snapshot))]
+    version, prev = snapshot.version, snapshot.prev
+    value = _item(value_channel(snapshot.name), sse_release(snapshot), version, prev)
+    items = [_with_message(value, socket_release(snapshot))]
     if text:
-        items.append((TEXT_CHANNEL, text_release(snapshot)))
-    return [_item(channel, body, snapshot.version, snapshot.prev) for channel, body in items]
+        items.append(_item(TEXT_CHANNEL, text_release(snapshot), version, prev))
+    return items
 
 
-def confirm_items(name: str, version: int, *, text: bool) -> list[dict[str, Any]]:
+def confirm_items(
+    name: str, version: int, snapshot: Snapshot | None, *, text: bool
+) -> list[dict[str, Any]]:
     """Heartbeats whose id and prev-id are both `version`.
 
-    Who is at that version sees a comment; Pushpin makes anyone behind recover.
+    Who is at that version sees a comment; Pushpin makes anyone behind recover. For WebSockets it
+    can't: they get the `snapshot` of that version again, if it is known.
     """
-    items = [(value_channel(name), SSE_COMMENT)]
+    value = _item(value_channel(name), SSE_COMMENT, version, version)
+    if snapshot is not None:
+        value = _with_message(value, socket_confirm(snapshot))
+    items = [value]
     if text:
-        items.append((TEXT_CHANNEL, TEXT_COMMENT))
-    return [_item(channel, body, version, version) for channel, body in items]
+        items.append(_item(TEXT_CHANNEL, TEXT_COMMENT, version, version))
+    return items
 
 
 def stale_hint() -> dict[str, Any]:
@@ -130,3 +148,7 @@ def _item(channel: str, body: bytes, version: int | str, prev: int | str) -> dic
         "prev-id": str(prev),
         "http-stream": {"content": body.decode()},
     }
+
+
+def _with_message(item: dict[str, Any], message: bytes) -> dict[str, Any]:
+    return {**item, "ws-message": {"content": message.decode()}}

@@ -8,7 +8,7 @@ from holdfast import config, topics, values
 from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
-from origin import events, health, metrics, page, problems, stream, value_routes
+from origin import events, health, metrics, page, problems, stream, value_routes, websocket
 from origin.grip import Signatures
 from origin.parts import Parts
 from origin.produce import UpdateProducer
@@ -27,7 +27,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     app.extensions["holdfast"] = parts or _parts()
     problems.register(app)
     metrics.register(app)
-    for module in (page, value_routes, stream, events, health):
+    for module in (page, value_routes, stream, events, websocket, health):
         app.register_blueprint(module.blueprint)
     return app
 

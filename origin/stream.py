@@ -9,7 +9,8 @@ from holdfast.snapshots import Snapshot
 from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, streaming, wants_hold
 from origin.grip import hold
 from origin.parts import parts
-from origin.value_routes import After, snapshot_of, view_of
+from origin.value_routes import After
+from origin.views import snapshot_of, view_of
 
 blueprint = Blueprint("stream", __name__)
 

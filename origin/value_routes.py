@@ -8,17 +8,18 @@ from typing import Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from holdfast.errors import UnavailableError, UpdateError
 from holdfast.formats import SSE_COMMENT, sse_release, sse_reset, value_channel
 from holdfast.idempotency import parse_header
 from holdfast.snapshots import Snapshot
-from holdfast.state import View
 from holdfast.updates import parse_body
-from holdfast.values import HOME_TOPIC, Rules
+from holdfast.values import HOME_TOPIC
 from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, of_value, streaming, wants_hold
 from origin.grip import hold
 from origin.parts import parts
 from origin.problems import problem
+from origin.socket_events import MIMETYPE
+from origin.views import snapshot_of, view_of
+from origin.websocket import answer_events
 
 blueprint = Blueprint("values", __name__)
 
@@ -60,21 +61,6 @@ class After:
         return self.version == snapshot.version
 
 
-def view_of(rules: Rules, *, history: bool = False) -> View:
-    """The published view. UnavailableError while Redis can't be trusted: the edge has a copy."""
-    view = parts().state.view(rules, history=history)
-    if not view.ready:
-        raise UnavailableError("the state is being rebuilt")
-    return view
-
-
-def snapshot_of(rules: Rules, view: View) -> Snapshot | None:
-    """The newest release; version 0 for a configured value without one; None for nobody's."""
-    if view.snapshot is None and parts().values.configured(rules.name):
-        return Snapshot.unreleased(rules.name, rules.reduce)
-    return view.snapshot
-
-
 @blueprint.get("/values/<name>")
 def get_value(name: str) -> Response:
     rules = parts().values.rules(name)
@@ -109,10 +95,10 @@ def post_update(name: str) -> Response:
     rules = parts().values.rules(name)
     if rules is None:
         return problem(404, f"no value is called {name}")
+    if request.mimetype == MIMETYPE:
+        return answer_events(rules)
     if request.mimetype != "application/json":
         return problem(415, "send the update as application/json")
-    if rules.topic != HOME_TOPIC:
-        raise UpdateError(422, f"{name} is fed by the topic {rules.topic}, not over HTTP")
     update = parse_body(request.get_data(cache=False), rules)
     key = parse_header(request.headers.get("Idempotency-Key"))
     partition, offset = parts().producer.send(name, update.encode(rules.reduce), key)

@@ -45,8 +45,8 @@ def main() -> int:
 
     ensure_topics(settings, rules, stopping)
     edges = [EdgeNode(url, settings.fastly_service, token) for url in settings.purge_urls]
-    pushpins = [PushNode(url) for url in settings.grip_url]
     state = State(connect(settings.redis_url))
+    pushpins = [PushNode(url, state.snapshots) for url in settings.grip_url]
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
     publisher = Publisher(

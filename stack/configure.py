@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 
 from holdfast.errors import ConfigError
+from holdfast.messages import MAX_SUBSCRIPTIONS
 from stack.layout import LIBS, REPO, Part, Sizes
 
 # A Unix socket's path is limited to 107 bytes; Pushpin's longest socket name has 33.
@@ -21,6 +22,11 @@ LONGEST_FOLDER = 60
 # More than the open files allow: it sizes condure's queues too. At 20,000 a storm of 5,000 viewers
 # left 1 to 15 of them with streams that nothing reached, at 200,000 none. About 250 MB.
 PUSHPIN_MAXCONN = 200_000
+# The cure for storms of streams. Open WebSockets count against it: none for those (nginx paces).
+PUSHPIN_OPEN_REQUESTS = 100
+PUSHPIN_SUBSCRIPTIONS = 20  # of one stream
+HANDSHAKE_RATE = 500  # of WebSockets, per second
+HANDSHAKE_QUEUE = 10_000  # that wait for their turn; beyond it 429
 MOST_CONNECTIONS = 65_536  # of one nginx worker; about 400 bytes each
 
 
@@ -88,10 +94,16 @@ def write(
             key=keys["fastly_key"],
         )
     varnishes = [f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")]
-    for name in sizes.names("pushpin"):
+    for name in sizes.all_pushpins:
         for part in ("run", "log"):
             (folder / name / part).mkdir(parents=True, exist_ok=True)
-        render(REPO / "pushpin" / "routes", folder / name / "routes", varnishes=" ".join(varnishes))
+        sockets = name in sizes.names("websocket")
+        option = ",over_http" if sockets else ""
+        render(
+            REPO / "pushpin" / "routes",
+            folder / name / "routes",
+            targets=" ".join(address + option for address in varnishes),
+        )
         render(
             REPO / "pushpin" / "pushpin.conf",
             folder / name / "pushpin.conf",
@@ -100,6 +112,8 @@ def write(
             log=folder / name / "log",
             routes=folder / name / "routes",
             maxconn=PUSHPIN_MAXCONN,
+            open_requests=-1 if sockets else PUSHPIN_OPEN_REQUESTS,
+            subscriptions=MAX_SUBSCRIPTIONS if sockets else PUSHPIN_SUBSCRIPTIONS,
             sig_key=keys["grip_key"],
             http_port=ports[name],
             socket=pushpin_socket(folder, name),
@@ -117,12 +131,19 @@ def write(
         nofile=nofile,
         post_rate=post_rate,
         post_burst=2 * post_rate,
+        handshake_rate=HANDSHAKE_RATE,
+        handshake_burst=HANDSHAKE_QUEUE,
         connections=min(nofile, MOST_CONNECTIONS),
         user="user root;" if os.geteuid() == 0 else "",
         pushpins="\n".join(
             f"        server unix:{pushpin_socket(folder, name)} max_fails=0;\n"
             f"        server 127.0.0.1:{ports[name]} max_fails=0 backup;"
             for name in sizes.names("pushpin")
+        ),
+        websockets="\n".join(
+            f"        server unix:{pushpin_socket(folder, name)} max_fails=0;\n"
+            f"        server 127.0.0.1:{ports[name]} max_fails=0 backup;"
+            for name in sizes.names("websocket")
         ),
         varnishes="\n".join(f"        server {address};" for address in varnishes),
     )

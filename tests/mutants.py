@@ -103,6 +103,13 @@ MUTANTS = (
         SIMULATION,
     ),
     Mutant(
+        "a confirm that shows WebSockets nothing",
+        "publisher/push.py",
+        "    return confirm_items(publication.name, publication.version, shown, ",
+        "    return confirm_items(publication.name, publication.version, None, ",
+        SIMULATION,
+    ),
+    Mutant(
         "send an old item again",
         "publisher/announce.py",
         "        if self.snapshot is None:\n"

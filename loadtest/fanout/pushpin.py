@@ -30,6 +30,8 @@ class BarePushpin(Server):
             log=folder / "log",
             routes=folder / "routes",
             maxconn=configure.PUSHPIN_MAXCONN,
+            open_requests=configure.PUSHPIN_OPEN_REQUESTS,
+            subscriptions=configure.PUSHPIN_SUBSCRIPTIONS,
             sig_key="of-the-probe",
             http_port=self.ports["pushpin"],
             socket=folder / "run" / "http",

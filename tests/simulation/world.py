@@ -104,6 +104,7 @@ for _name in (
     "reissue",
     "dirty",
     "released",
+    "snapshots",
 ):
     setattr(FlakyState, _name, _flaky(_name))
 
@@ -200,6 +201,7 @@ class Pushpin:
     sessions: list[Session] = field(default_factory=list)
     last_ids: dict[str, int] = field(default_factory=dict)
     contents: dict[tuple[str, int], int] = field(default_factory=dict)
+    sockets: list[Socket] = field(default_factory=list)
 
     def take(self, _url: str, _headers: dict[str, str], request: dict[str, Any]) -> None:
         for item in json.loads(request["data"])["items"]:
@@ -221,6 +223,11 @@ class Pushpin:
             if self.contents[name, id_] > 1:
                 raise Broken(f"item {id_} of {name} was sent twice to one Pushpin")
         self.last_ids[name] = id_
+        if "ws-message" in item:
+            message = json.loads(item["ws-message"]["content"])
+            for socket in self.sockets:
+                if socket.name == name and socket.subscribed:
+                    socket.show(message["version"], message["value"])
         for session in self.sessions:
             if session.viewer.name != name or session.last_id == id_:
                 continue
@@ -270,7 +277,10 @@ class Pushpin:
     def restart(self) -> None:
         for session in self.sessions:
             session.viewer.pushpin = None
+        for socket in self.sockets:
+            socket.pushpin = None
         self.sessions.clear()
+        self.sockets.clear()
         self.last_ids.clear()
 
 
@@ -298,6 +308,36 @@ class Viewer:
         self.version, self.value = version, value
 
 
+@dataclass
+class Socket:
+    """A WebSocket: a snapshot, then whatever is published; there is no chain, and no recovery.
+
+    subscribed: it is a moment after the snapshot was read, and what is published by then is lost.
+    """
+
+    world: World
+    name: str
+    pushpin: Pushpin | None = None
+    subscribed: bool = False
+    version: int = -1
+    value: Any = None
+
+    def connect(self) -> None:
+        pushpin = self.world.random.choice(self.world.pushpins)
+        snapshot = self.world.origin_answer(self.name)
+        if pushpin.mode == "refuses" or snapshot is None:
+            return
+        self.pushpin, self.subscribed = pushpin, False
+        pushpin.sockets.append(self)
+        # What a former connection showed counts no more: Redis may have lost it since.
+        self.version, self.value = snapshot.version, json.loads(snapshot.json)
+
+    def show(self, version: int, value: Any) -> None:
+        if version < self.version and not self.world.losses:
+            raise Broken(f"{self.name}: a WebSocket went from {self.version} to {version}")
+        self.version, self.value = version, value
+
+
 # -- a publisher's process
 
 
@@ -313,7 +353,8 @@ class Process:
             for n, _ in enumerate(world.edges)
         ]
         self.pushpins = [
-            PushNode(f"http://pushpin-{n}", world.clock) for n, _ in enumerate(world.pushpins)
+            PushNode(f"http://pushpin-{n}", self.state.snapshots, world.clock)
+            for n, _ in enumerate(world.pushpins)
         ]
         servers = [*world.edges, *world.pushpins]
         for node, server in zip([*self.edges, *self.pushpins], servers, strict=True):
@@ -388,6 +429,7 @@ class World:
         self.edges = [Edge(self), Edge(self)]
         self.pushpins = [Pushpin(self, self.edges[n]) for n in range(2)]
         self.viewers: list[Viewer] = []
+        self.sockets: list[Socket] = []
         self.recoveries = 0
         self.sums = {"counter": 0, "visits": 0}
         self.keys: dict[tuple[str, bytes], int] = {}
@@ -490,6 +532,10 @@ class World:
             self.assigned[1 - winner] = new[1 - winner]
 
     def connect(self) -> None:
+        if self.random.random() < 0.3:
+            self.sockets.append(Socket(self, self.random.choice(list(HOME))))
+            self.sockets[-1].connect()
+            return
         viewer = Viewer(self.random.choice(list(HOME)))
         self.viewers.append(viewer)
         self.reconnect(viewer)
@@ -498,6 +544,17 @@ class World:
         pushpin = self.random.choice(self.pushpins)
         if pushpin.mode != "refuses" and pushpin.hold(viewer):
             viewer.pushpin = pushpin
+
+    def reconnect_all(self) -> None:
+        """Whoever is without a connection; and whoever connected a while ago is subscribed."""
+        for viewer in self.viewers:
+            if viewer.pushpin is None:
+                self.reconnect(viewer)
+        for socket in self.sockets:
+            if socket.pushpin is None:
+                socket.connect()
+            else:
+                socket.subscribed = True
 
     def disturb(self) -> None:
         """Something breaks, or comes back."""
@@ -539,9 +596,7 @@ class World:
         elif fate < 0.85:
             self.connect()
         elif fate < 0.95:
-            for viewer in self.viewers:
-                if viewer.pushpin is None:
-                    self.reconnect(viewer)
+            self.reconnect_all()
         else:
             self.disturb()
 
@@ -564,9 +619,7 @@ class World:
             for who in (0, 1):
                 self.step(who)
                 self.processes[who].pump(slow=False)
-            for viewer in self.viewers:
-                if viewer.pushpin is None:
-                    self.reconnect(viewer)
+            self.reconnect_all()
             self.pass_time(0.1)
 
     def judge(self) -> None:
@@ -589,6 +642,9 @@ class World:
                 raise Broken("a viewer was reset though Redis lost nothing")
             if (viewer.value or 0) != (expected[viewer.name] or 0):
                 raise Broken(f"a viewer of {viewer.name} ended at {viewer.value} {viewer.version}")
+        for socket in self.sockets:
+            if (socket.value or 0) != (expected[socket.name] or 0):
+                raise Broken(f"a socket of {socket.name} ended at {socket.value} {socket.version}")
 
 
 def simulate(seed: int, make_announcer: Callable[..., Announcer] = Announcer) -> World:

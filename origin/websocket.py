@@ -1,0 +1,84 @@
+"""/ws, and /values/{name} as a WebSocket: what Pushpin asks for each socket (docs/websocket.md)."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+from gripcontrol import WebSocketEvent
+from werkzeug.exceptions import Forbidden
+
+from holdfast.formats import HEARTBEAT_SECONDS, socket_release, value_channel
+from holdfast.messages import HEARTBEAT
+from holdfast.values import Rules
+from origin.answers import cacheable
+from origin.conversation import Conversation
+from origin.parts import parts
+from origin.problems import problem
+from origin.socket_events import (
+    MAX_EVENTS_BYTES,
+    MIMETYPE,
+    EventsError,
+    decode_events,
+    encode_events,
+    keep_alive,
+    message,
+    subscribe,
+)
+from origin.socket_memory import SocketMemory
+from origin.views import snapshot_of, view_of
+
+blueprint = Blueprint("websocket", __name__)
+
+MEMORY = "Meta-Socket"
+
+
+@blueprint.get("/ws")
+def get_without_upgrade() -> Response:
+    answer = problem(426, "connect with a WebSocket")
+    answer.headers["Upgrade"] = "websocket"
+    return cacheable(answer, "websocket")
+
+
+@blueprint.post("/ws")
+def post_events() -> Response:
+    if request.mimetype != MIMETYPE:
+        return get_without_upgrade()
+    return answer_events(None)
+
+
+def answer_events(value: Rules | None) -> Response:
+    """The events of one socket. value: the one that it is for, None = those it subscribes to.
+
+    Forbidden unless Pushpin has signed them. Nothing is remembered here: the next events may go to
+    another origin.
+    """
+    if not parts().signatures.signed():
+        raise Forbidden("events are for Pushpin to send; connect with a WebSocket")
+    request.max_content_length = MAX_EVENTS_BYTES
+    try:
+        events = decode_events(request.get_data(cache=False))
+        if events and events[0].type == "OPEN":
+            return _open(value)
+        memory = SocketMemory.read(request.headers.get(MEMORY, ""))
+    except (EventsError, ValueError) as error:
+        return problem(400, str(error))
+    return _answer(Conversation(parts(), value, memory).hear(events), memory)
+
+
+def _open(value: Rules | None) -> Response:
+    """Accept it, and show its value. A refusal is an answer like any other."""
+    out = [WebSocketEvent("OPEN"), keep_alive(HEARTBEAT, HEARTBEAT_SECONDS)]
+    if value is not None:
+        snapshot = snapshot_of(value, view_of(value))
+        if snapshot is None:
+            return problem(404, f"no value is called {value.name}")
+        out += [subscribe(value_channel(value.name)), message(socket_release(snapshot))]
+    answer = _answer(out, SocketMemory())
+    answer.headers["Sec-WebSocket-Extensions"] = "grip"
+    return answer
+
+
+def _answer(events: list[WebSocketEvent], memory: SocketMemory) -> Response:
+    answer = Response(encode_events(events), mimetype=MIMETYPE)
+    answer.headers[f"Set-{MEMORY}"] = memory.write()
+    answer.headers["Surrogate-Control"] = "no-store"
+    return answer
