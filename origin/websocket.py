@@ -33,9 +33,8 @@ MEMORY = "Meta-Socket"
 
 @blueprint.get("/ws")
 def get_without_upgrade() -> Response:
-    answer = problem(426, "connect with a WebSocket")
-    answer.headers["Upgrade"] = "websocket"
-    return cacheable(answer, "websocket")
+    # Not 426: its header Upgrade is for one hop, and ends at the edge.
+    return cacheable(problem(400, "connect with a WebSocket of version 13"), "websocket")
 
 
 @blueprint.post("/ws")
