@@ -112,16 +112,16 @@ def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
 
 
 def confirm_items(
-    name: str, version: int, snapshot: Snapshot | None, *, text: bool
+    name: str, version: int, message: bytes | None, *, text: bool
 ) -> list[dict[str, Any]]:
     """Heartbeats whose id and prev-id are both `version`.
 
     Who is at that version sees a comment; Pushpin makes anyone behind recover. For WebSockets it
-    can't: they get the `snapshot` of that version again, if it is known.
+    can't: they get that version again, a socket_confirm, if `message` is known.
     """
     value = _item(value_channel(name), SSE_COMMENT, version, version)
-    if snapshot is not None:
-        value = _with_message(value, socket_confirm(snapshot))
+    if message is not None:
+        value = _with_message(value, message)
     items = [value]
     if text:
         items.append(_item(TEXT_CHANNEL, TEXT_COMMENT, version, version))

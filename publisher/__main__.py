@@ -17,6 +17,7 @@ from publisher import health
 from publisher.announce import Announcer
 from publisher.kafka import ensure_topics, make_consumer, make_producer
 from publisher.loop import Publisher
+from publisher.newest import Newest
 from publisher.nodes import Node
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
@@ -46,7 +47,8 @@ def main() -> int:
     ensure_topics(settings, rules, stopping)
     edges = [EdgeNode(url, settings.fastly_service, token) for url in settings.purge_urls]
     state = State(connect(settings.redis_url))
-    pushpins = [PushNode(url, state.snapshots) for url in settings.grip_url]
+    newest = Newest(state.snapshots)
+    pushpins = [PushNode(url, newest) for url in settings.grip_url]
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
     publisher = Publisher(

@@ -5,7 +5,6 @@ Not by gripcontrol's own client: it has no timeout, and an exception in a callba
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,20 +15,16 @@ import msgspec
 import requests
 from gripcontrol import parse_grip_uri
 
-from holdfast.errors import UnavailableError
 from holdfast.formats import confirm_items, stale_hint
-from holdfast.snapshots import Snapshot
 from publisher import metrics
+from publisher.newest import Newest
 from publisher.nodes import CONNECT_TIMEOUT_S, READ_TIMEOUT_S, Node
-
-log = logging.getLogger(__name__)
 
 # Pushpin's push_in_http_max_body_size, less room for the envelope: more is answered by 400.
 MAX_BODY_BYTES = 900_000
 
-
-# Confirms are made while they are sent, so many at once: a snapshot may have 16 kB.
-CONFIRM_BATCH = 250
+# Confirms are made while they are sent, so many at once: a message may have 16 kB.
+CONFIRM_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +48,7 @@ class Publication:
 class PushNode(Node[Sequence[Publication]]):
     """One Pushpin, or Fanout. An item is sent once; what was missed is settled by a confirm.
 
-    snapshots: the newest releases of values by name, for confirms; UnavailableError = not now.
+    newest: what confirms show on WebSockets.
     """
 
     kind = "pushpin"
@@ -61,12 +56,12 @@ class PushNode(Node[Sequence[Publication]]):
     def __init__(
         self,
         grip_url: str,
-        snapshots: Callable[[Sequence[str]], Mapping[str, Snapshot]],
+        newest: Newest,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = parse_grip_uri(grip_url)
         super().__init__(self._config["control_uri"].rstrip("/"), clock)
-        self._snapshots = snapshots
+        self._newest = newest
         self._owed: dict[str, tuple[int, bool]] = {}
 
     def send(self, work: Sequence[Publication]) -> None:
@@ -88,36 +83,23 @@ class PushNode(Node[Sequence[Publication]]):
         self._owed.clear()
 
     def _items(self, work: Sequence[Publication]) -> Iterator[dict[str, Any]]:
-        ask = True
         for start in range(0, len(work), CONFIRM_BATCH):
             batch = work[start : start + CONFIRM_BATCH]
-            names = [publication.name for publication in batch if publication.items is None]
-            newest: Mapping[str, Snapshot] = {}
-            if names and ask:
-                try:
-                    newest = self._snapshots(names)
-                except UnavailableError as error:
-                    # WebSockets have to wait for the next confirm; nobody else needs it.
-                    metrics.REDIS_ERRORS.inc()
-                    log.warning("confirms go without snapshots: %s", error)
-                    ask = False
-            for publication in batch:
-                if publication.items is not None:
-                    yield from publication.items
+            newest = self._newest.messages(
+                (each.name, each.version) for each in batch if each.items is None
+            )
+            for each in batch:
+                if each.items is not None:
+                    yield from each.items
                 else:
-                    yield from _confirm(publication, newest.get(publication.name))
+                    message = newest.get(each.name)
+                    yield from confirm_items(each.name, each.version, message, text=each.text)
 
     def count(self, result: str) -> None:
         metrics.PUBLISHES.labels(self.url, result).inc()
 
     def _post(self, body: bytes) -> None:
         publish(self.session, self.url, self._config, body, READ_TIMEOUT_S)
-
-
-def _confirm(publication: Publication, newest: Snapshot | None) -> list[dict[str, Any]]:
-    """Of the version that it is a confirm of, or of none: a newer one brings an item of its own."""
-    shown = newest if newest is not None and newest.version == publication.version else None
-    return confirm_items(publication.name, publication.version, shown, text=publication.text)
 
 
 def publish(

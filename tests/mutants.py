@@ -105,8 +105,8 @@ MUTANTS = (
     Mutant(
         "a confirm that shows WebSockets nothing",
         "publisher/push.py",
-        "    return confirm_items(publication.name, publication.version, shown, ",
-        "    return confirm_items(publication.name, publication.version, None, ",
+        "                    message = newest.get(each.name)\n",
+        "                    message = None\n",
         SIMULATION,
     ),
     Mutant(

@@ -23,6 +23,7 @@ from holdfast.updates import INT64_MAX, INT64_MIN
 from holdfast.values import parse
 from publisher.announce import Announcer
 from publisher.loop import Publisher
+from publisher.newest import Newest
 from publisher.nodes import READ_TIMEOUT_S
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
@@ -352,8 +353,9 @@ class Process:
             EdgeNode(f"http://edge-{n}", "holdfast", "key", world.clock)
             for n, _ in enumerate(world.edges)
         ]
+        newest = Newest(self.state.snapshots, most_bytes=200)  # two of them
         self.pushpins = [
-            PushNode(f"http://pushpin-{n}", self.state.snapshots, world.clock)
+            PushNode(f"http://pushpin-{n}", newest, world.clock)
             for n, _ in enumerate(world.pushpins)
         ]
         servers = [*world.edges, *world.pushpins]
