@@ -2,6 +2,7 @@
 # Each file holds one noun; README.md tells what each rule is at Fastly.
 
 import blob;
+import bodyaccess;
 import std;
 import str;
 import var;
@@ -32,7 +33,7 @@ sub vcl_recv {
             return (synth(414));
         }
         call representation;
-        call note_socket_events;
+        call socket_events;
     }
     if (req.method != "GET" && req.method != "HEAD") {
         # Never cached, never restarted, never tried twice.
@@ -107,7 +108,7 @@ sub vcl_backend_response {
 
 sub vcl_backend_error {
     call handle_unreachable;
-    call answer_socket;
+    call answer_open_socket;
     call problem_from_backend;
     return (deliver);
 }
@@ -135,6 +136,7 @@ sub keep_as_told {
 sub vcl_deliver {
     call purged_after_insertion;
     call restart_with_stale;
+    call refuse_stale_socket;
     call compare_with_copy;
     call finish_hold;
     call end_connection_after_body;
@@ -165,6 +167,7 @@ sub vcl_synth {
     call synthetic_hold;
     call nothing_newer;
     call purge_answer;
+    call answer_gone;
     call restart_after_abandon;
     call problem;
     return (deliver);

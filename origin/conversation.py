@@ -28,7 +28,7 @@ from holdfast.values import HOME_TOPIC, Rules
 from origin import metrics
 from origin.parts import Parts
 from origin.produce import Sent
-from origin.socket_events import message, subscribe, unsubscribe
+from origin.socket_events import message, pack, subscribe, unsubscribe
 from origin.socket_memory import BURST, PER_SECOND, SocketMemory
 from origin.subscribing import Subscribing
 
@@ -66,7 +66,8 @@ class Conversation:
         self._parts = parts
         self._value = value
         self._memory = memory
-        self._out: list[WebSocketEvent | _Update] = []
+        self._controls: list[WebSocketEvent] = []
+        self._answers: list[bytes | _Update] = []
         self._size = 0
 
     def hear(self, events: Sequence[WebSocketEvent]) -> list[WebSocketEvent]:
@@ -87,8 +88,8 @@ class Conversation:
                 break
         if passed_over:
             self._pass_over(passed_over)
-        out = [message(item.answer()) if isinstance(item, _Update) else item for item in self._out]
-        return [*out, *last]
+        texts = [it.answer() if isinstance(it, _Update) else it for it in self._answers]
+        return [*self._controls, *map(message, pack(texts)), *last]
 
     def _hear(self, event: WebSocketEvent) -> None:
         id_: Id = None
@@ -124,13 +125,13 @@ class Conversation:
             raise UpdateError(422, f"this connection is for {self._value.name}; use /ws for others")
         if isinstance(said, Unsubscribe):
             for name in self._memory.unsubscribe(said.names):
-                self._add(unsubscribe(value_channel(name)))
+                self._tell_pushpin(unsubscribe(value_channel(name)))
             self._say(answer("unsubscribed", id_, names=said.names))
             return
         result = Subscribing(self._parts, self._memory, MOST_SHOWN_BYTES - self._size)
         result.subscribe(said.names)
         for name in result.shown:
-            self._add(subscribe(value_channel(name)))
+            self._tell_pushpin(subscribe(value_channel(name)))
         if result.names:
             self._say(answer("subscribed", id_, names=result.names))
         for text in result.shown.values():
@@ -152,12 +153,13 @@ class Conversation:
         sent = self._parts.producer.start(
             rules.name, update.encode(rules.reduce), parse_header(said.key)
         )
-        self._out.append(_Update(id_, rules.name, sent))
+        self._answers.append(_Update(id_, rules.name, sent))
         self._size += 500  # more than its answer will have
 
     def _say(self, text: bytes) -> None:
-        self._add(message(text))
+        self._answers.append(text)
+        self._size += len(text)
 
-    def _add(self, event: WebSocketEvent) -> None:
-        self._out.append(event)
-        self._size += len(event.content) + 20
+    def _tell_pushpin(self, control: WebSocketEvent) -> None:
+        self._controls.append(control)
+        self._size += len(control.content)

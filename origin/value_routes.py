@@ -19,7 +19,7 @@ from origin.parts import parts
 from origin.problems import problem
 from origin.socket_events import MIMETYPE
 from origin.views import snapshot_of, view_of
-from origin.websocket import answer_events
+from origin.websocket import SOCKET, answer_events, open_socket
 
 blueprint = Blueprint("values", __name__)
 
@@ -67,11 +67,13 @@ def get_value(name: str) -> Response:
     if rules is None:
         return _not_found(name)
     representation = _representation()
-    if representation is None:
+    if representation is None and request.args.get("as") != SOCKET:
         return problem(400, "as is one of json, sse", max_age=BRIEF_S)
     snapshot = snapshot_of(rules, view_of(rules))
     if snapshot is None:
         return _not_found(name)
+    if representation is None:
+        return open_socket(snapshot)
     if representation == "sse":
         return _sse(snapshot, After.of_request())
     return _json(snapshot, After.of_request())

@@ -25,7 +25,7 @@ PUSHPIN_MAXCONN = 200_000
 # The cure for storms of streams. Open WebSockets count against it: none for those (nginx paces).
 PUSHPIN_OPEN_REQUESTS = 100
 PUSHPIN_SUBSCRIPTIONS = 20  # of one stream
-HANDSHAKE_RATE = 500  # of WebSockets, per second
+HANDSHAKE_RATE = 300  # of WebSockets, per second
 HANDSHAKE_QUEUE = 10_000  # that wait for their turn; beyond it 429
 MOST_CONNECTIONS = 65_536  # of one nginx worker; about 400 bytes each
 

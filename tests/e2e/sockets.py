@@ -96,6 +96,7 @@ class Socket:
     def _run(self) -> None:
         try:
             for text in self.connection:
-                self.messages.append(json.loads(text))
+                heard = json.loads(text)
+                self.messages.extend(heard if isinstance(heard, list) else [heard])
         except ConnectionClosed as closed:
             self.closed = closed
