@@ -1,4 +1,4 @@
-"""`python3 -m containers varnish|pushpin|nginx`: runs the part until it ends or is told to."""
+"""`python3 -m containers varnish|pushpin|websocket|nginx`: runs the part until it ends."""
 
 from __future__ import annotations
 

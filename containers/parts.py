@@ -82,6 +82,7 @@ class Pushpin:
     """VARNISHES: name:port of the edge's nodes. HOLDFAST_GRIP_KEY."""
 
     stops = (Stop(signal.SIGTERM, 8.0),)
+    sockets = False
 
     def __init__(
         self,
@@ -99,19 +100,36 @@ class Pushpin:
         self.command = (*commands.pushpin(run), "--merge-output")
 
     def write(self, peers: Mapping[str, Addresses]) -> None:
-        render.pushpin(self._run, prefix="", sig_key=self._key, ports=self._ports, host=self._host)
-        render.routes(self._run / "routes", peers["varnishes"], first=self._first)
+        render.pushpin(
+            self._run,
+            prefix="",
+            sig_key=self._key,
+            ports=self._ports,
+            host=self._host,
+            sockets=self.sockets,
+        )
+        render.routes(
+            self._run / "routes", peers["varnishes"], first=self._first, sockets=self.sockets
+        )
 
     def tell(self, process: subprocess.Popen[bytes]) -> None:
         """It looks for new routes by itself: within a second."""
 
 
-class Nginx:
-    """VARNISHES, PUSHPINS: name:port. POST_RATE: updates/s from one address. WORKERS: processes.
+class WebSocketPushpin(Pushpin):
+    """One that holds WebSockets, and nothing else."""
 
+    sockets = True
+
+
+class Nginx:
+    """VARNISHES, PUSHPINS, WEBSOCKETS: name:port. POST_RATE: updates/s from one address.
+
+    WORKERS: processes.
     CERTIFICATE, CERTIFICATE_KEY: paths, PEM; with them it speaks HTTPS and HTTP/2.
     """
 
+    _KINDS = ("varnishes", "pushpins", "websockets")
     # In-flight answers are finished; streams would never be.
     stops = (Stop(signal.SIGQUIT, 2.0), Stop(signal.SIGTERM, 5.0))
 
@@ -119,7 +137,7 @@ class Nginx:
         self, environment: Mapping[str, str], run: Path = RUN, address: str = f"{ANYWHERE}:8080"
     ) -> None:
         self._run, self._address = run, address
-        names = {kind: required(environment, kind.upper()) for kind in ("varnishes", "pushpins")}
+        names = {kind: required(environment, kind.upper()) for kind in self._KINDS}
         self.peers = Peers(names, join_after_s=JOIN_AFTER_S)
         self._post_rate = int(environment.get("POST_RATE", "1000"))
         shown = environment.get("CERTIFICATE")
@@ -136,6 +154,7 @@ class Nginx:
         render.door(
             self._run / "nginx.conf",
             pushpins=[f"{address} max_fails=0" for address in peers["pushpins"]],
+            websockets=[f"{address} max_fails=0" for address in peers["websockets"]],
             varnishes=peers["varnishes"],
             address=self._address,
             certificate=self._certificate,
@@ -154,6 +173,7 @@ Runnable = Varnish | Pushpin | Nginx
 PARTS: Mapping[str, Callable[[Mapping[str, str]], Runnable]] = {
     "varnish": Varnish,
     "pushpin": Pushpin,
+    "websocket": WebSocketPushpin,
     "nginx": Nginx,
 }
 

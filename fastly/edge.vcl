@@ -1,6 +1,8 @@
 # The behaviour of one edge node: what a Fastly service does, on Varnish 7.1.
 # Each file holds one noun; README.md tells what each rule is at Fastly.
 
+import blob;
+import bodyaccess;
 import std;
 import str;
 import var;
@@ -16,6 +18,7 @@ include "./barrier.vcl";
 include "./stale.vcl";
 include "./wait.vcl";
 include "./holds.vcl";
+include "./websocket.vcl";
 include "./problem.vcl";
 
 sub vcl_recv {
@@ -32,6 +35,7 @@ sub vcl_recv {
             return (synth(414));
         }
         call representation;
+        call socket_events;
     }
     if (req.method != "GET" && req.method != "HEAD") {
         # Never cached, never restarted, never tried twice.
@@ -59,6 +63,7 @@ sub forget_what_clients_claim {
     unset req.http.X-Purge-Keys;
     unset req.http.X-Purge-Id;
     unset req.http.X-Ticket;
+    unset req.http.X-Socket;
     set req.http.X-Path = regsub(req.url, "\?.*$", "");
     # `Connection: Grip-Sig` would keep it from the origin, but not from vcl_hash. Set again, it is
     # no hop's own any more.
@@ -97,6 +102,7 @@ sub vcl_backend_fetch {
 }
 
 sub vcl_backend_response {
+    call keep_socket_open;
     call handle_failure;
     call keep_as_told;
     call barrier;
@@ -106,6 +112,7 @@ sub vcl_backend_response {
 
 sub vcl_backend_error {
     call handle_unreachable;
+    call answer_open_socket;
     call problem_from_backend;
     return (deliver);
 }
@@ -133,6 +140,7 @@ sub keep_as_told {
 sub vcl_deliver {
     call purged_after_insertion;
     call restart_with_stale;
+    call refuse_stale_socket;
     call compare_with_copy;
     call finish_hold;
     call end_connection_after_body;
@@ -163,6 +171,7 @@ sub vcl_synth {
     call synthetic_hold;
     call nothing_newer;
     call purge_answer;
+    call answer_gone;
     call restart_after_abandon;
     call problem;
     return (deliver);

@@ -27,7 +27,7 @@ sub representation {
         call ask_plainly;
     } elsif (req.url ~ "^/events(/|\?|$)") {
         call events_of_request;
-    } elsif (req.url ~ "^/(values/[^/?]+/history)?(\?|$)" || req.url ~ "^/static/") {
+    } elsif (req.url ~ "^/(ws|values/[^/?]+/history)?(\?|$)" || req.url ~ "^/static/") {
         set req.url = req.http.X-Path;
         set req.http.Accept = "*/*";
     }

@@ -113,6 +113,16 @@ def text_release(snapshot: Snapshot) -> bytes:
     return b'{"data": ' + snapshot.json + b"}\n"
 
 
+def socket_release(snapshot: Snapshot) -> bytes:
+    """A release as a WebSocket's message (docs/websocket.md)."""
+    return b'{"type":"value",' + snapshot.encode()[1:]
+
+
+def socket_confirm(snapshot: Snapshot) -> bytes:
+    """The newest release once more, for whom it did not reach."""
+    return b'{"type":"value","confirm":true,' + snapshot.encode()[1:]
+
+
 def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
     """The items that carry a release; `text`: the value is the one that /stream serves."""
     bodies = [
@@ -123,24 +133,31 @@ def release_items(snapshot: Snapshot, *, text: bool) -> list[dict[str, Any]]:
         bodies.append((TEXT_CHANNEL, text_release(snapshot)))
     items = [_item(channel, body, snapshot.version, snapshot.prev) for channel, body in bodies]
     items[0]["formats"]["http-response"] = polls.release(snapshot)
+    items[0]["formats"]["ws-message"] = {"content": socket_release(snapshot).decode()}
     return items
 
 
-def confirm_items(name: str, version: int, *, text: bool) -> list[dict[str, Any]]:
+def confirm_items(
+    name: str, version: int, message: bytes | None, *, text: bool
+) -> list[dict[str, Any]]:
     """Heartbeats whose id and prev-id are both `version`.
 
     Who is at that version sees a comment, and a long-poll waits on; Pushpin makes anyone behind
-    recover.
+    recover. For WebSockets it can't: they get that version again, a socket_confirm, if `message`
+    is known.
     """
     # Literals and shared contents: 10,000 idle values are confirmed in one turn.
     id = str(version)
+    formats: dict[str, Any] = _SSE_CONFIRM
+    if message is not None:
+        formats = {**_SSE_CONFIRM, "ws-message": {"content": message.decode()}}
     items: list[dict[str, Any]] = [
         {
             "channel": value_channel(name),
             "id": id,
             "prev-id": id,
             "meta": polls.CONFIRM_META,
-            "formats": _SSE_CONFIRM,
+            "formats": formats,
         },
         {
             "channel": ndjson_channel(name),

@@ -387,21 +387,60 @@ class State:
             if version is not None
         ]
 
+    def snapshots(self, names: Sequence[str]) -> dict[str, Snapshot]:
+        """The newest release of each of these values that has one, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hmget(f"value:{name}", *_SNAPSHOT)
+        with available():
+            replies: Any = pipe.execute()
+        found = (_snapshot(name, reply) for name, reply in zip(names, replies, strict=True))
+        return {snapshot.name: snapshot for snapshot in found if snapshot is not None}
+
     # -- the origin's side
 
     def view(self, rules: Rules, *, history: bool = False) -> View:
         """The published view of a value; `ready` False while it can't be trusted."""
-        name = rules.name
         with available():
-            reply: Any = self._view(
-                keys=[f"ready:{rules.topic}", f"value:{name}", f"history:{name}"],
-                args=["1" if history else "0"],
-            )
-        ready, (json, version, prev, at), entries = reply
-        snapshot = None
-        if version is not None:
-            snapshot = Snapshot(name, json, int(version), int(prev), int(at))
-        return View(bool(ready), snapshot, tuple(_entry(name, entry) for entry in entries))
+            reply: Any = self._view(**_view_call(rules, history))
+        return _view_reply(rules.name, reply)
+
+    def views(self, values: Sequence[Rules]) -> list[View]:
+        """The published view of each value, without history, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for rules in values:
+            self._view(**_view_call(rules, False), client=pipe)
+        with available():
+            replies: list[Any] = pipe.execute()
+        return [
+            _view_reply(rules.name, reply) for rules, reply in zip(values, replies, strict=True)
+        ]
+
+
+# As lua/view.lua reads them.
+_SNAPSHOT = ("released", "version", "prev", "released_at")
+
+
+def _snapshot(name: str, fields: Any) -> Snapshot | None:
+    json, version, prev, at = fields
+    if version is None:
+        return None
+    return Snapshot(name, json, int(version), int(prev), int(at))
+
+
+def _view_call(rules: Rules, history: bool) -> dict[str, Any]:
+    name = rules.name
+    return {
+        "keys": [f"ready:{rules.topic}", f"value:{name}", f"history:{name}"],
+        "args": ["1" if history else "0"],
+    }
+
+
+def _view_reply(name: str, reply: Any) -> View:
+    ready, fields, entries = reply
+    return View(
+        bool(ready), _snapshot(name, fields), tuple(_entry(name, entry) for entry in entries)
+    )
 
 
 def _word(reply: Any) -> tuple[str, int]:

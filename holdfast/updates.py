@@ -40,7 +40,13 @@ def parse_body(body: bytes, rules: Rules) -> Update:
     """
     if len(body) > MAX_BODY_BYTES:
         raise UpdateError(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
-    document = _decode(body)
+    return parse_document(decode(body, "the body"), rules)
+
+
+def parse_document(document: Any, rules: Rules) -> Update:
+    """The update in what such a body decodes to. Raises UpdateError: 413 or 422."""
+    if rules.topic != HOME_TOPIC:
+        raise UpdateError(422, f"{rules.name} is fed by the topic {rules.topic} and nobody else")
     wanted = OPERATION[rules.reduce]
     if not isinstance(document, dict):
         raise UpdateError(422, f'an update is an object: {{"{wanted}": ...}}')
@@ -62,7 +68,7 @@ def parse_record(value: bytes | None, rules: Rules) -> Update:
         raise UpdateError(422, "a tombstone updates nothing")
     if rules.topic == HOME_TOPIC:
         return parse_body(value, rules)
-    document = _decode(value)
+    document = decode(value, "the record")
     if rules.field is not None:
         if not isinstance(document, dict) or rules.field not in document:
             raise UpdateError(422, f"the record has no field {rules.field}")
@@ -70,14 +76,15 @@ def parse_record(value: bytes | None, rules: Rules) -> Update:
     return _operand(document, rules.reduce)
 
 
-def _decode(body: bytes) -> Any:
+def decode(text: bytes, what: str) -> Any:
+    """JSON as msgspec reads it. Raises UpdateError about `what`: 400 if it is none, 422."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(text)
     except msgspec.ValidationError:
         # JSON by its grammar, but a number like 1e400 that no program can hold.
         raise UpdateError(422, "a number is out of range") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UpdateError(400, f"the body is not JSON: {error}") from None
+        raise UpdateError(400, f"{what} is not JSON: {error}") from None
     except RecursionError:
         raise UpdateError(422, "the JSON is nested too deeply") from None
 

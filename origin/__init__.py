@@ -8,7 +8,17 @@ from holdfast import config, topics, values
 from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
-from origin import events, health, metrics, page, problems, security, stream, value_routes
+from origin import (
+    events,
+    health,
+    metrics,
+    page,
+    problems,
+    security,
+    stream,
+    value_routes,
+    websocket,
+)
 from origin.grip import Signatures
 from origin.parts import Parts
 from origin.produce import UpdateProducer
@@ -28,7 +38,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     problems.register(app)
     metrics.register(app)
     security.register(app)
-    for module in (page, value_routes, stream, events, health):
+    for module in (page, value_routes, stream, events, websocket, health):
         app.register_blueprint(module.blueprint)
     return app
 

@@ -21,6 +21,7 @@ REQUESTS = Counter(
     "holdfast_origin_requests_total", "Requests answered", ["route", "method", "status"]
 )
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
+MESSAGES = Counter("holdfast_socket_messages_total", "Messages of WebSockets", ["type"])
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 

@@ -19,6 +19,29 @@ log = logging.getLogger(__name__)
 ACK_TIMEOUT_MS = 4_000
 
 
+class Sent:
+    """An update on its way to Kafka."""
+
+    __slots__ = ("_verdict",)
+
+    def __init__(self, verdict: SimpleQueue[tuple[KafkaError | None, Message]]) -> None:
+        self._verdict = verdict
+
+    def wait(self) -> tuple[int, int]:
+        """Its partition and offset, once Kafka has acknowledged it. KafkaUnavailableError: as
+        UpdateProducer.send.
+        """
+        # librdkafka gives every message its verdict within message.timeout.ms.
+        try:
+            failure, message = self._verdict.get(timeout=2 * ACK_TIMEOUT_MS / 1000)
+        except Empty as error:
+            raise KafkaUnavailableError("Kafka gave no verdict in time") from error
+        if failure is not None:
+            raise KafkaUnavailableError(f"Kafka: {failure}")
+        place: Any = (message.partition(), message.offset())
+        return place  # type: ignore[no-any-return]
+
+
 class UpdateProducer:
     """An idempotent producer; connects at its first update, in the process that sends it."""
 
@@ -33,6 +56,10 @@ class UpdateProducer:
         Raises KafkaUnavailableError when Kafka did not acknowledge in time. The update may have
         been written all the same: only a retry with the same idempotency `key` counts once.
         """
+        return self.start(name, update, key).wait()
+
+    def start(self, name: str, update: bytes, key: bytes | None = None) -> Sent:
+        """As `send`, without waiting: for many at once."""
         # A SimpleQueue is one lock in C; a Future takes several and a Condition in Python.
         verdict: SimpleQueue[tuple[KafkaError | None, Message]] = SimpleQueue()
 
@@ -49,15 +76,7 @@ class UpdateProducer:
             )
         except (BufferError, KafkaException) as error:
             raise KafkaUnavailableError(f"Kafka takes no more updates now: {error}") from error
-        # librdkafka gives every message its verdict within message.timeout.ms.
-        try:
-            failure, message = verdict.get(timeout=2 * ACK_TIMEOUT_MS / 1000)
-        except Empty as error:
-            raise KafkaUnavailableError("Kafka gave no verdict in time") from error
-        if failure is not None:
-            raise KafkaUnavailableError(f"Kafka: {failure}")
-        place: Any = (message.partition(), message.offset())
-        return place  # type: ignore[no-any-return]
+        return Sent(verdict)
 
     def _connected(self) -> Producer:
         with self._lock:

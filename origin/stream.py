@@ -10,7 +10,7 @@ from origin.after import After
 from origin.answers import BRIEF_S, MAX_AGE_S, of_snapshot, streaming, wants_hold
 from origin.grip import hold
 from origin.parts import parts
-from origin.value_routes import snapshot_of, view_of
+from origin.views import snapshot_of, view_of
 
 blueprint = Blueprint("stream", __name__)
 

@@ -7,18 +7,18 @@ from typing import Literal
 import msgspec
 from flask import Blueprint, Response, request
 
-from holdfast.errors import UnavailableError, UpdateError
 from holdfast.idempotency import parse_header
 from holdfast.polls import parse_wait
-from holdfast.snapshots import Snapshot
-from holdfast.state import View
 from holdfast.updates import parse_body
-from holdfast.values import HOME_TOPIC, Rules
+from holdfast.values import HOME_TOPIC
 from origin.after import After
 from origin.answers import BRIEF_S, of_value
 from origin.parts import parts
 from origin.problems import problem
+from origin.socket_events import MIMETYPE
 from origin.value_answers import NDJSON, SSE, snapshot_answer, stream_answer
+from origin.views import snapshot_of, view_of
+from origin.websocket import SOCKET, answer_events, open_socket
 
 blueprint = Blueprint("values", __name__)
 
@@ -30,28 +30,13 @@ MIMETYPES: dict[str, Representation] = {
 }
 
 
-def view_of(rules: Rules, *, history: bool = False) -> View:
-    """The published view. UnavailableError while Redis can't be trusted: the edge has a copy."""
-    view = parts().state.view(rules, history=history)
-    if not view.ready:
-        raise UnavailableError("the state is being rebuilt")
-    return view
-
-
-def snapshot_of(rules: Rules, view: View) -> Snapshot | None:
-    """The newest release; version 0 for a configured value without one; None for nobody's."""
-    if view.snapshot is None and parts().values.configured(rules.name):
-        return Snapshot.unreleased(rules.name, rules.reduce)
-    return view.snapshot
-
-
 @blueprint.get("/values/<name>")
 def get_value(name: str) -> Response:
     rules = parts().values.rules(name)
     if rules is None:
         return _not_found(name)
     representation = _representation()
-    if representation is None:
+    if representation is None and request.args.get("as") != SOCKET:
         return problem(400, f"as is one of {', '.join(MIMETYPES.values())}", max_age=BRIEF_S)
     wait = request.args.get("wait", "") if representation == "json" else ""
     if wait and parse_wait(wait) is None:
@@ -59,6 +44,8 @@ def get_value(name: str) -> Response:
     snapshot = snapshot_of(rules, view_of(rules))
     if snapshot is None:
         return _not_found(name)
+    if representation is None:
+        return open_socket(snapshot)
     after = After.of_request()
     if representation == "json":
         return snapshot_answer(snapshot, after, parse_wait(wait))
@@ -83,10 +70,10 @@ def post_update(name: str) -> Response:
     rules = parts().values.rules(name)
     if rules is None:
         return problem(404, f"no value is called {name}")
+    if request.mimetype == MIMETYPE:
+        return answer_events(rules)
     if request.mimetype != "application/json":
         return problem(415, "send the update as application/json")
-    if rules.topic != HOME_TOPIC:
-        raise UpdateError(422, f"{name} is fed by the topic {rules.topic}, not over HTTP")
     update = parse_body(request.get_data(cache=False), rules)
     key = parse_header(request.headers.get("Idempotency-Key"))
     partition, offset = parts().producer.send(name, update.encode(rules.reduce), key)

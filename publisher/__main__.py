@@ -18,6 +18,7 @@ from publisher.announce import Announcer
 from publisher.fleet import Fleet, Lookout
 from publisher.kafka import ensure_topics, make_consumer, make_producer
 from publisher.loop import Publisher
+from publisher.newest import Newest
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import StaleHints
@@ -50,9 +51,12 @@ def main() -> int:
         Addresses(settings.purge_urls),
         lambda url: EdgeNode(url, settings.fastly_service_id, token),
     )
-    pushpins = Fleet(Addresses(settings.grip_url), lambda url: PushNode(url, fastly_key=token))
     origins = Addresses(settings.origin_urls)
     state = State(connect(settings.redis_url))
+    newest = Newest(state.snapshots)
+    pushpins = Fleet(
+        Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
+    )
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
     publisher = Publisher(

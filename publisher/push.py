@@ -8,7 +8,7 @@ Not by gripcontrol's own client: it has no timeout, and an exception in a callba
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from gripcontrol import parse_grip_uri
 from holdfast.config import is_fanout
 from holdfast.formats import confirm_items, probe
 from publisher import metrics
+from publisher.newest import Newest
 from publisher.nodes import READ_TIMEOUT_S, Node, connect_timeout_s
 from publisher.refusal import check
 
@@ -29,32 +30,40 @@ MAX_BODY_BYTES = 900_000
 # its maker (fastly/pushpin#47690): requests stay below that, but for a single item that does not.
 FANOUT_BODY_BYTES = 60_000
 
+# Confirms are made while they are sent, so many at once: a message may have 16 kB.
+CONFIRM_BATCH = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Publication:
     """Items of one value at one version, and what settles them if a node misses them.
 
     text: the value is the one that /stream serves. name "" = nothing is owed (a hint).
+    items: None = a confirm.
     """
 
     name: str
     version: int
     text: bool
-    items: tuple[dict[str, Any], ...]
+    items: tuple[dict[str, Any], ...] | None
 
     @classmethod
     def confirm(cls, name: str, version: int, *, text: bool) -> Publication:
-        return cls(name, version, text, tuple(confirm_items(name, version, text=text)))
+        return cls(name, version, text, None)
 
 
 class PushNode(Node[Sequence[Publication]]):
-    """One Pushpin, or Fanout. An item is sent once; what was missed is settled by a confirm."""
+    """One Pushpin, or Fanout. An item is sent once; what was missed is settled by a confirm.
+
+    newest: what confirms show on WebSockets.
+    """
 
     kind = "pushpin"
 
     def __init__(
         self,
         grip_url: str,
+        newest: Newest,
         clock: Callable[[], float] = time.monotonic,
         fastly_key: str | None = None,
     ) -> None:
@@ -62,14 +71,14 @@ class PushNode(Node[Sequence[Publication]]):
         self._fanout = is_fanout(grip_url)
         self._most_bytes = FANOUT_BODY_BYTES if self._fanout else MAX_BODY_BYTES
         super().__init__(self._config["control_uri"].rstrip("/"), clock)
+        self._newest = newest
         self._owed: dict[str, tuple[int, bool]] = {}
 
     def send(self, work: Sequence[Publication]) -> None:
         if self._fanout:
             # Fastly's documents know no hints, and the edge in front of Fanout no stale holds.
             work = [publication for publication in work if publication.name]
-        items = [item for publication in work for item in publication.items]
-        for body in bodies(items, self._most_bytes):
+        for body in bodies(self._items(work), self._most_bytes):
             self._post(body)
 
     def owe(self, work: Sequence[Publication]) -> None:
@@ -88,6 +97,19 @@ class PushNode(Node[Sequence[Publication]]):
             for body in bodies([probe()]):
                 self._post(body)
         self._owed.clear()
+
+    def _items(self, work: Sequence[Publication]) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(work), CONFIRM_BATCH):
+            batch = work[start : start + CONFIRM_BATCH]
+            newest = self._newest.messages(
+                (each.name, each.version) for each in batch if each.items is None
+            )
+            for each in batch:
+                if each.items is not None:
+                    yield from each.items
+                else:
+                    message = newest.get(each.name)
+                    yield from confirm_items(each.name, each.version, message, text=each.text)
 
     def count(self, result: str) -> None:
         metrics.PUBLISHES.labels(self.url, result).inc()
@@ -133,7 +155,7 @@ def authorization(config: Mapping[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {jwt.encode(claim, key, algorithm='HS256')}"}
 
 
-def bodies(items: Sequence[dict[str, Any]], limit: int = MAX_BODY_BYTES) -> Iterator[bytes]:
+def bodies(items: Iterable[dict[str, Any]], limit: int = MAX_BODY_BYTES) -> Iterator[bytes]:
     """Request bodies of at most `limit` bytes that carry `items` in order."""
     batch: list[bytes] = []
     size = 0

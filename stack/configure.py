@@ -7,7 +7,7 @@ import resource
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from holdfast.errors import ConfigError
@@ -64,12 +64,14 @@ def write(
         shutil.rmtree(folder / name, ignore_errors=True)
         edge(folder / name / "default.vcl", origins, service="holdfast", key=keys["fastly_key"])
     varnishes = [f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")]
-    for number, name in enumerate(sizes.names("pushpin")):
-        routes(folder / name / "routes", varnishes, first=number)
+    for number, name in enumerate(sizes.all_pushpins):
+        sockets = name in sizes.names("websocket")
+        routes(folder / name / "routes", varnishes, first=number, sockets=sockets)
         numbers = {port: ports[f"{name}.{port}"] for port in PUSHPIN_PORTS if port != "http"}
         pushpin(
             folder / name,
             prefix=f"{name}-",
+            sockets=sockets,
             sig_key=keys["grip_key"],
             ports={"http": ports[name], **numbers},
         )
@@ -90,14 +92,8 @@ def nginx(
         nofile = 1_000_000
     door(
         target / "nginx.conf",
-        pushpins=[
-            server
-            for name in sizes.names("pushpin")
-            for server in (
-                f"unix:{pushpin_socket(folder / name)} max_fails=0",
-                f"127.0.0.1:{ports[name]} max_fails=0 backup",
-            )
-        ],
+        pushpins=_doors(folder, ports, sizes.names("pushpin")),
+        websockets=_doors(folder, ports, sizes.names("websocket")),
         varnishes=[f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")],
         address=f"127.0.0.1:{ports['nginx']}",
         certificate=(certificate.file, certificate.key) if certificate else None,
@@ -107,6 +103,18 @@ def nginx(
         linger_s=NGINX_LINGER_S,
         user="user root;" if os.geteuid() == 0 else "",
     )
+
+
+def _doors(folder: Path, ports: Mapping[str, int], names: Iterable[str]) -> list[str]:
+    """Pushpins as nginx finds them: by sockets, or by TCP when those have too many to take."""
+    return [
+        server
+        for name in names
+        for server in (
+            f"unix:{pushpin_socket(folder / name)} max_fails=0",
+            f"127.0.0.1:{ports[name]} max_fails=0 backup",
+        )
+    ]
 
 
 def _kafka(folder: Path, ports: Mapping[str, int], say: Callable[[str], None]) -> None:

@@ -25,14 +25,20 @@ class Sizes:
     publishers: int = 1
     varnishes: int = 1
     pushpins: int = 1
+    websockets: int = 1  # Pushpins that hold WebSockets, and nothing else
 
     def names(self, kind: str) -> list[str]:
-        """Of the copies of "origin", "publisher", "relay", "varnish" or "pushpin".
+        """Of the copies of "origin", "publisher", "relay", "varnish", "pushpin" or "websocket".
 
         There are as many relays as publishers.
         """
         plural = {"varnish": "varnishes", "relay": "publishers"}.get(kind, f"{kind}s")
         return [f"{kind}-{number}" for number in range(1, getattr(self, plural) + 1)]
+
+    @property
+    def all_pushpins(self) -> list[str]:
+        """Those for streams and those for WebSockets."""
+        return [*self.names("pushpin"), *self.names("websocket")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,7 @@ def port_names(sizes: Sizes) -> list[str]:
     names = ["nginx", "kafka", "kafka.controller", "redis"]
     for kind in ("origin", "publisher", "relay", "varnish"):
         names += sizes.names(kind)
-    for pushpin in sizes.names("pushpin"):
+    for pushpin in sizes.all_pushpins:
         names += [
             pushpin,
             f"{pushpin}.publish",
@@ -154,7 +160,7 @@ def parts(
                 _tcp(ports[name]),
             )
         )
-    for name in sizes.names("pushpin"):
+    for name in sizes.all_pushpins:
         result.append(
             Part(
                 name,
@@ -200,7 +206,7 @@ def environment(
         "HOLDFAST_REDIS_URL": f"redis://127.0.0.1:{ports['redis']}/0",
         "HOLDFAST_KAFKA": f"127.0.0.1:{ports['kafka']}",
         "HOLDFAST_VALUES": str(values),
-        "HOLDFAST_GRIP_URL": urls([f"{name}.publish" for name in sizes.names("pushpin")]),
+        "HOLDFAST_GRIP_URL": urls([f"{name}.publish" for name in sizes.all_pushpins]),
         "HOLDFAST_GRIP_KEY": secrets["grip_key"],
         "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
         "HOLDFAST_ORIGIN_URLS": urls(sizes.names("origin")),

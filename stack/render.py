@@ -15,6 +15,12 @@ REPO = Path(__file__).resolve().parent.parent
 # More than the open files allow: it sizes condure's queues too. At 20,000 a storm of 5,000 viewers
 # left 1 to 15 of them with streams that nothing reached, at 200,000 none. About 250 MB.
 PUSHPIN_MAXCONN = 200_000
+# The cure for storms of streams. Open WebSockets count against it: none for those (nginx paces).
+PUSHPIN_OPEN_REQUESTS = 100
+STREAM_SUBSCRIPTIONS = 20
+SOCKET_SUBSCRIPTIONS = 200  # holdfast.messages.MAX_SUBSCRIPTIONS
+HANDSHAKE_RATE = 300  # of WebSockets, per second
+HANDSHAKE_QUEUE = 10_000  # that wait for their turn; beyond it 429
 PUSHPIN_PORTS = ("http", "publish", "push", "sub", "command", "metrics")
 
 
@@ -60,23 +66,38 @@ def _backends(origins: Sequence[str]) -> Iterable[str]:
         yield backend(f"origin_{number}_unprobed", host, port, "")
 
 
-def routes(target: Path, varnishes: Sequence[str], *, first: int = 0) -> None:
+def routes(
+    target: Path, varnishes: Sequence[str], *, first: int = 0, sockets: bool = False
+) -> None:
     """Where a Pushpin asks: Pushpin 1.36 uses the first Varnish that takes connections.
 
-    first: which one that is, modulo their number; another for each Pushpin.
+    first: which one that is, modulo their number; another for each Pushpin. sockets: it serves
+    WebSockets, whose events become requests.
     """
     begin = first % len(varnishes)
     targets = [*varnishes[begin:], *varnishes[:begin]]
-    render(REPO / "pushpin" / "routes", target, varnishes=" ".join(targets))
+    option = ",over_http" if sockets else ""
+    render(
+        REPO / "pushpin" / "routes",
+        target,
+        targets=" ".join(address + option for address in targets),
+    )
 
 
 def pushpin(
-    folder: Path, *, prefix: str, sig_key: str, ports: Mapping[str, int], host: str = "127.0.0.1"
+    folder: Path,
+    *,
+    prefix: str,
+    sig_key: str,
+    ports: Mapping[str, int],
+    host: str = "127.0.0.1",
+    sockets: bool = False,
 ) -> None:
     """pushpin.conf of one Pushpin, with its sockets and logs in `folder`, and its `routes` there.
 
     prefix: of its sockets' names. sig_key: what it signs requests with. ports: "http", "publish",
-    "metrics", which listen on `host`, and "push", "sub", "command", which are its own.
+    "metrics", which listen on `host`, and "push", "sub", "command", which are its own. sockets: it
+    serves WebSockets, not streams.
     """
     for part in ("run", "log"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -89,6 +110,8 @@ def pushpin(
         log=folder / "log",
         routes=folder / "routes",
         maxconn=PUSHPIN_MAXCONN,
+        open_requests=-1 if sockets else PUSHPIN_OPEN_REQUESTS,
+        subscriptions=SOCKET_SUBSCRIPTIONS if sockets else STREAM_SUBSCRIPTIONS,
         sig_key=sig_key,
         socket=pushpin_socket(folder),
         **{f"{name}_port": ports[name] for name in PUSHPIN_PORTS},
@@ -104,6 +127,7 @@ def door(
     target: Path,
     *,
     pushpins: Iterable[str],
+    websockets: Iterable[str],
     varnishes: Iterable[str],
     address: str,
     connections: int,
@@ -116,9 +140,10 @@ def door(
 ) -> None:
     """nginx, with its own files beside `target`.
 
-    pushpins, varnishes: `server` directives' arguments. connections, nofile: of one worker.
-    post_rate: updates per second that it takes from one address. linger_s: how long the workers
-    of before a reload, or of an nginx that is to stop, go on serving the streams that they have.
+    pushpins, websockets (the Pushpins that serve those), varnishes: `server` directives' arguments.
+    connections, nofile: of one worker. post_rate: updates per second that it takes from one
+    address. linger_s: how long the workers of before a reload, or of an nginx that is to stop, go
+    on serving the streams that they have.
     certificate: what it shows, and its key, PEM; None = it speaks plain HTTP.
     """
     if certificate:
@@ -140,9 +165,12 @@ def door(
         nofile=nofile,
         post_rate=post_rate,
         post_burst=2 * post_rate,
+        handshake_rate=HANDSHAKE_RATE,
+        handshake_burst=HANDSHAKE_QUEUE,
         connections=connections,
         user=user,
         pushpins=_servers(pushpins),
+        websockets=_servers(websockets),
         varnishes=_servers(varnishes),
     )
 

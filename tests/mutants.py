@@ -109,6 +109,13 @@ MUTANTS = (
         SIMULATION,
     ),
     Mutant(
+        "a confirm that shows WebSockets nothing",
+        "publisher/push.py",
+        "                    message = newest.get(each.name)\n",
+        "                    message = None\n",
+        SIMULATION,
+    ),
+    Mutant(
         "send an old item again",
         "publisher/announce.py",
         "        if self.snapshot is None:\n"

@@ -20,7 +20,8 @@ from loadtest.fanout.pushpin import BarePushpin
 from stack.load import machine
 from stack.temporary import temporary_stack
 
-TARGETS = ("bare pushpin", "nchan", "chain at pushpin", "chain at nginx")
+SOCKETS = "websockets at nginx"
+TARGETS = ("bare pushpin", "nchan", "chain at pushpin", "chain at nginx", SOCKETS)
 
 
 @click.command()
@@ -75,12 +76,14 @@ def _targets(opened: ExitStack, names: Sequence[str]) -> dict[str, Target]:
         targets["bare pushpin"] = opened.enter_context(BarePushpin())  # type: ignore[assignment]
     if "nchan" in names:
         targets["nchan"] = opened.enter_context(Nchan())  # type: ignore[assignment]
-    if any(name.startswith("chain") for name in names):
+    if any(name.startswith(("chain", "websockets")) for name in names):
         stack = opened.enter_context(temporary_stack())
         if "chain at pushpin" in names:
             targets["chain at pushpin"] = Chain(stack, stack.pushpin_url)
         if "chain at nginx" in names:
             targets["chain at nginx"] = Chain(stack, stack.url)
+        if SOCKETS in names:
+            targets[SOCKETS] = Chain(stack, stack.url.replace("http", "ws", 1))
     for target in targets.values():
         target.publish()
     return targets

@@ -14,7 +14,10 @@ UNLIMITED = {"rate": 1_000_000, "burst": 1_000_000}
 
 
 class Chain:
-    """The stack, reached at the front door or straight at Pushpin. The value's rate is lifted."""
+    """The stack, reached at the front door or straight at Pushpin. The value's rate is lifted.
+
+    base: of ws:// viewers are WebSockets, else event streams.
+    """
 
     def __init__(self, stack: Stack, base: str) -> None:
         self._stack = stack

@@ -13,12 +13,18 @@ from holdfast.errors import HoldfastError
 from stack.load.report import Report
 from stack.load.watcher import watch
 
+# The key is RFC 6455's own: nobody here checks what is made of it.
+_HANDSHAKE = (
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
 # Not fork: the parent may have threads (Kafka's).
 _processes = multiprocessing.get_context("spawn")
 
 
 class Crowd:
-    """Viewers of `url`; each holds a connection of its own.
+    """Viewers of `url`; each holds a connection of its own, of ws:// a WebSocket.
 
     once: they are readers, who leave with the first snapshot. accept: their Accept header.
     """
@@ -34,12 +40,16 @@ class Crowd:
         parts = urlsplit(url)
         host, port = parts.hostname or "127.0.0.1", parts.port or 80
         target = parts.path + (f"?{parts.query}" if parts.query else "")
-        request = f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: {accept}\r\n\r\n"
+        socket = parts.scheme == "ws"
+        request = f"GET {target} HTTP/1.1\r\nHost: {host}:{port}\r\n"
+        request += _HANDSHAKE if socket else f"Accept: {accept}\r\n\r\n"
         self._members: list[tuple[Connection, Any]] = []
         for _ in range(processes):
             ours, theirs = _processes.Pipe()
             member = _processes.Process(
-                target=watch, args=(theirs, (host, port), request.encode(), once), daemon=True
+                target=watch,
+                args=(theirs, (host, port), request.encode(), once, socket),
+                daemon=True,
             )
             member.start()
             theirs.close()

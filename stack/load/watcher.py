@@ -36,13 +36,24 @@ class _Viewer:
 
 
 class Watcher:
-    """Viewers of one address. once: they leave with the first snapshot, as readers do."""
+    """Viewers of one address. once: they leave with the first snapshot, as readers do.
 
-    def __init__(self, pipe: Connection, address: tuple[str, int], request: bytes, once: bool):
+    socket: `request` is the handshake of a WebSocket.
+    """
+
+    def __init__(
+        self,
+        pipe: Connection,
+        address: tuple[str, int],
+        request: bytes,
+        once: bool,
+        socket: bool,
+    ):
         self._pipe = pipe
         self._address = address
         self._request = request
         self._once = once
+        self._socket = socket
         self._epoll = select.epoll()
         self._viewers: dict[int, _Viewer] = {}
         self._leaving: list[tuple[float, int, _Viewer]] = []
@@ -158,15 +169,18 @@ class Watcher:
 
     def _take(self, viewer: _Viewer, answer: Answer, data: bytes) -> None:
         body = answer.feed(data)
-        if answer.status not in (0, 200):
+        if answer.status not in (0, 101 if self._socket else 200):
             self._fail(viewer, f"status {answer.status}")
             return
         if viewer.rest:
             body = viewer.rest + body
-        # An event ends with a blank line; what follows it is the beginning of another.
-        end = len(body) if self._once else body.rfind(b"\n\n") + 2
-        viewer.rest = body[end:] if end != 1 else body
-        if end != 1:
+        # An event ends with a blank line, a message with a brace; then another begins.
+        if self._socket:
+            end = body.rfind(b"}") + 1
+        else:
+            end = len(body) if self._once else body.rfind(b"\n\n") + 2
+        viewer.rest = body[end:] if end > 1 else body
+        if end > 1:
             for found in _SNAPSHOT.finditer(body, 0, end):
                 self._show(viewer, int(found[1]), int(found[2]), int(found[3]))
         if self._once and (answer.ended or viewer.version >= 0):
@@ -178,6 +192,8 @@ class Watcher:
 
     def _show(self, viewer: _Viewer, value: int, version: int, prev: int) -> None:
         now, report = time.time(), self._report
+        if self._socket and version == viewer.version:
+            return  # a confirm
         if viewer.version < 0:
             report.ready += 1
             report.first_ready = report.first_ready or now
@@ -232,8 +248,10 @@ class Watcher:
         return whole
 
 
-def watch(pipe: Connection, address: tuple[str, int], request: bytes, once: bool) -> None:
+def watch(
+    pipe: Connection, address: tuple[str, int], request: bytes, once: bool, socket: bool
+) -> None:
     """The process."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    Watcher(pipe, address, request, once).run()
+    Watcher(pipe, address, request, once, socket).run()

@@ -35,6 +35,7 @@ environment = {
     "ORIGINS": "origin:1",
     "VARNISHES": "varnish:1",
     "PUSHPINS": "pushpin:1",
+    "WEBSOCKETS": "websocket:1",
     "HOLDFAST_FASTLY_KEY": "key-of-the-edge",
     "HOLDFAST_GRIP_KEY": "key-of-pushpin",
 }

@@ -31,6 +31,9 @@ class Gate:
             def do_GET(self) -> None:
                 gate._forward(self)
 
+            def do_POST(self) -> None:
+                gate._forward(self)
+
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
 
@@ -68,8 +71,13 @@ class Gate:
         }
         with requests.Session() as session:
             session.trust_env = False
-            answer = session.get(
-                self.target + handler.path, headers=headers, timeout=10, allow_redirects=False
+            answer = session.request(
+                handler.command,
+                self.target + handler.path,
+                data=handler.rfile.read(int(headers.get("Content-Length", 0))),
+                headers=headers,
+                timeout=10,
+                allow_redirects=False,
             )
         body = answer.content
         self.seen.append(handler.path)

@@ -21,6 +21,7 @@ from holdfast.relay_state import Appended
 from holdfast.snapshots import Snapshot
 from holdfast.topics import TopicRules
 from publisher import metrics
+from publisher.newest import Newest
 from publisher.purge import EdgeNode
 from publisher.push import Publication, PushNode
 from publisher.relay.batch import FANOUT, Record, batch, chunks
@@ -30,6 +31,7 @@ from tests.fastly_api import FastlyApi
 SERVICE = "SU1Z0isxPaozGVKXdv0eY"
 TOKEN = "a token of global scope"
 DEADLINE_S = 30.0
+NEWEST = Newest(lambda names: {})
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def edge(api, clock):
 
 @pytest.fixture
 def fanout(api, clock):
-    return PushNode(api.grip_url, clock, TOKEN)
+    return PushNode(api.grip_url, NEWEST, clock, TOKEN)
 
 
 def names(count, length=64):
@@ -124,24 +126,24 @@ def test_a_service_of_somebody_else_is_refused(api, clock, caplog):
 @pytest.mark.parametrize(
     ("headers", "least_s", "most_s"),
     [
-        ({"Retry-After": "40"}, 40, 40),
-        ({"Retry-After": formatdate(time.time() + 120, usegmt=True)}, 60, 120),
+        (lambda: {"Retry-After": "40"}, 40, 40),
+        (lambda: {"Retry-After": formatdate(time.time() + 120, usegmt=True)}, 60, 120),
         (
-            {
+            lambda: {
                 "Fastly-RateLimit-Remaining": "0",
                 "Fastly-RateLimit-Reset": str(int(time.time()) + 900),
             },
             800,
             900,
         ),
-        ({"Retry-After": "99999999"}, 3600, 3600),
-        ({"Retry-After": "soon"}, 0, 5),
-        ({"Retry-After": formatdate(time.time() - 60, usegmt=True)}, 0, 5),
-        ({}, 0, 5),
+        (lambda: {"Retry-After": "99999999"}, 3600, 3600),
+        (lambda: {"Retry-After": "soon"}, 0, 5),
+        (lambda: {"Retry-After": formatdate(time.time() - 60, usegmt=True)}, 0, 5),
+        (lambda: {}, 0, 5),
     ],
 )
 def test_who_asks_too_often_waits_as_long_as_he_is_told(api, edge, clock, headers, least_s, most_s):
-    api.purge_answers.append((429, headers))
+    api.purge_answers.append((429, headers()))  # dates count from now, not from the collection
     assert not submit(edge, [("value:a", 1)])
     if least_s:
         clock.now += least_s - 1
@@ -178,14 +180,14 @@ def test_a_release_reaches_fanout_with_the_token_of_the_settings(api, fanout):
 
 
 def test_a_grip_url_may_have_a_token_of_its_own(api, clock):
-    assert submit(PushNode(f"{api.grip_url}?key={TOKEN}", clock, "another's"), [release()])
-    assert not submit(PushNode(f"{api.grip_url}?key=wrong", clock, TOKEN), [release()])
+    assert submit(PushNode(f"{api.grip_url}?key={TOKEN}", NEWEST, clock, "another's"), [release()])
+    assert not submit(PushNode(f"{api.grip_url}?key=wrong", NEWEST, clock, TOKEN), [release()])
     assert len(api.faults) == 1
 
 
 def test_the_token_goes_to_no_pushpin(api, clock):
     """Its control endpoint needs none, and may be anybody's."""
-    node = PushNode(f"{api.url}", clock, TOKEN)
+    node = PushNode(f"{api.url}", NEWEST, clock, TOKEN)
     assert not submit(node, [release()])
     assert api.faults == ["/publish/: 404 Record not found"]
     assert "key" not in node._config
@@ -226,7 +228,7 @@ def test_fanout_proves_that_it_is_back_without_a_hint(api, fanout, clock):
 def test_a_redirect_is_an_error(api, clock, caplog):
     """Followed, it would become a GET, and its 200 a release that nobody got."""
     api.publish_answers.append((301, {"Location": f"{api.grip_url}/publish/"}))
-    assert not submit(PushNode(api.grip_url, clock, TOKEN), [release()])
+    assert not submit(PushNode(api.grip_url, NEWEST, clock, TOKEN), [release()])
     assert "301" in caplog.text
     assert api.faults == []
 

@@ -124,8 +124,11 @@ class Scripts(RuleBasedStateMachine):
             assert self.real.known(partition) == self.model.known(partition)
             assert sorted(self.real.dirty(partition)) == self.model.dirty(partition)
             assert sorted(self.real.released(partition)) == self.model.released(partition)
-        for rules in (SUM, LATEST):
-            view = self.real.view(rules)
+        names = ["counter", "headline", "nobody"]
+        assert self.real.snapshots(names) == self.model.snapshots(names)
+        both = [self.real.view(SUM), self.real.view(LATEST)]
+        assert self.real.views([SUM, LATEST]) == both
+        for rules, view in zip((SUM, LATEST), both, strict=True):
             assert view.snapshot == self.model.view(rules).snapshot
             value = self.server.data.values.get(rules.name)
             assert self.client.hget(f"value:{rules.name}", "value") == (value and value.value)

@@ -300,6 +300,14 @@ class ModelState:
             for name, at in sorted(self._data.released.get(partition, {}).items())
         ]
 
+    def snapshots(self, names: Sequence[str]) -> dict[str, Snapshot]:
+        found = ((name, self._data.values.get(name)) for name in names)
+        return {
+            name: value.released
+            for name, value in found
+            if value is not None and value.released is not None
+        }
+
     # -- the origin's side
 
     def view(self, rules: Rules, *, history: bool = False) -> View:

@@ -26,6 +26,7 @@ from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.fleet import EVERY_S, Fleet
 from publisher.loop import Publisher
+from publisher.newest import Newest
 from publisher.nodes import READ_TIMEOUT_S, Node
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
@@ -108,6 +109,7 @@ for _name in (
     "reissue",
     "dirty",
     "released",
+    "snapshots",
 ):
     setattr(FlakyState, _name, _flaky(_name))
 
@@ -203,6 +205,7 @@ class Pushpin:
     sessions: list[Session] = field(default_factory=list)
     last_ids: dict[str, int] = field(default_factory=dict)
     contents: dict[tuple[str, int], int] = field(default_factory=dict)
+    sockets: list[Socket] = field(default_factory=list)
 
     def take(self, _url: str, _headers: dict[str, str], request: dict[str, Any]) -> None:
         for item in json.loads(request["data"])["items"]:
@@ -226,6 +229,11 @@ class Pushpin:
             if self.contents[name, id_] > 1:
                 raise Broken(f"item {id_} of {name} was sent twice to one Pushpin")
         self.last_ids[name] = id_
+        if "ws-message" in item["formats"]:
+            message = json.loads(item["formats"]["ws-message"]["content"])
+            for socket in self.sockets:
+                if socket.name == name and socket.subscribed:
+                    socket.show(message["version"], message["value"])
         for session in self.sessions:
             if session.viewer.name != name or session.last_id == id_:
                 continue
@@ -275,7 +283,10 @@ class Pushpin:
     def restart(self) -> None:
         for session in self.sessions:
             session.viewer.pushpin = None
+        for socket in self.sockets:
+            socket.pushpin = None
         self.sessions.clear()
+        self.sockets.clear()
         self.last_ids.clear()
 
 
@@ -303,6 +314,36 @@ class Viewer:
         self.version, self.value = version, value
 
 
+@dataclass
+class Socket:
+    """A WebSocket: a snapshot, then whatever is published; there is no chain, and no recovery.
+
+    subscribed: it is a moment after the snapshot was read, and what is published by then is lost.
+    """
+
+    world: World
+    name: str
+    pushpin: Pushpin | None = None
+    subscribed: bool = False
+    version: int = -1
+    value: Any = None
+
+    def connect(self) -> None:
+        pushpin = self.world.random.choice(self.world.pushpins)
+        snapshot = self.world.origin_answer(self.name)
+        if pushpin.mode == "refuses" or snapshot is None:
+            return
+        self.pushpin, self.subscribed = pushpin, False
+        pushpin.sockets.append(self)
+        # What a former connection showed counts no more: Redis may have lost it since.
+        self.version, self.value = snapshot.version, json.loads(snapshot.json)
+
+    def show(self, version: int, value: Any) -> None:
+        if version < self.version and not self.world.losses:
+            raise Broken(f"{self.name}: a WebSocket went from {self.version} to {version}")
+        self.version, self.value = version, value
+
+
 # -- a publisher's process
 
 
@@ -320,8 +361,10 @@ class Process:
             self.addresses("edge"),
             lambda url: self.connect(url, EdgeNode(url, "holdfast", "key", world.clock)),
         )
+        newest = Newest(self.state.snapshots, most_bytes=200)  # two of them
         self.pushpins: Fleet[Any] = Fleet(
-            self.addresses("pushpin"), lambda url: self.connect(url, PushNode(url, world.clock))
+            self.addresses("pushpin"),
+            lambda url: self.connect(url, PushNode(url, newest, world.clock)),
         )
         state: Any = self.state
         self.announcer = world.make_announcer(state, self.edges, self.pushpins, self.wait)
@@ -422,6 +465,7 @@ class World:
         self.named = {node for node in sorted(self.all_nodes) if self.random.random() < 0.7}
         self.dns_down = False
         self.viewers: list[Viewer] = []
+        self.sockets: list[Socket] = []
         self.recoveries = 0
         self.sums = {"counter": 0, "visits": 0}
         self.keys: dict[tuple[str, bytes], int] = {}
@@ -539,6 +583,10 @@ class World:
             self.assigned[1 - winner] = new[1 - winner]
 
     def connect(self) -> None:
+        if self.random.random() < 0.3:
+            self.sockets.append(Socket(self, self.random.choice(list(HOME))))
+            self.sockets[-1].connect()
+            return
         viewer = Viewer(self.random.choice(list(HOME)))
         self.viewers.append(viewer)
         self.reconnect(viewer)
@@ -547,6 +595,17 @@ class World:
         pushpin = self.random.choice(self.pushpins)
         if pushpin.mode != "refuses" and pushpin.hold(viewer):
             viewer.pushpin = pushpin
+
+    def reconnect_all(self) -> None:
+        """Whoever is without a connection; and whoever connected a while ago is subscribed."""
+        for viewer in self.viewers:
+            if viewer.pushpin is None:
+                self.reconnect(viewer)
+        for socket in self.sockets:
+            if socket.pushpin is None:
+                socket.connect()
+            else:
+                socket.subscribed = True
 
     def disturb(self) -> None:
         """Something breaks, or comes back."""
@@ -595,9 +654,7 @@ class World:
         elif fate < 0.85:
             self.connect()
         elif fate < 0.95:
-            for viewer in self.viewers:
-                if viewer.pushpin is None:
-                    self.reconnect(viewer)
+            self.reconnect_all()
         else:
             self.disturb()
 
@@ -627,9 +684,7 @@ class World:
             for who in (0, 1):
                 self.step(who)
                 self.processes[who].pump(slow=False)
-            for viewer in self.viewers:
-                if viewer.pushpin is None:
-                    self.reconnect(viewer)
+            self.reconnect_all()
             self.pass_time(0.1)
 
     def judge(self) -> None:
@@ -652,6 +707,9 @@ class World:
                 raise Broken("a viewer was reset though Redis lost nothing")
             if (viewer.value or 0) != (expected[viewer.name] or 0):
                 raise Broken(f"a viewer of {viewer.name} ended at {viewer.value} {viewer.version}")
+        for socket in self.sockets:
+            if (socket.value or 0) != (expected[socket.name] or 0):
+                raise Broken(f"a socket of {socket.name} ended at {socket.value} {socket.version}")
 
 
 def simulate(seed: int, make_announcer: Callable[..., Announcer] = Announcer) -> World:

@@ -59,7 +59,7 @@ def test_a_reset_is_a_line_that_is_no_snapshot():
 
 @pytest.mark.parametrize("text", [False, True])
 def test_a_confirm_reaches_whatever_a_release_reaches(text):
-    items = confirm_items("headline", 12, text=text)
+    items = confirm_items("headline", 12, None, text=text)
     assert [item["channel"] for item in items] == [
         item["channel"] for item in release_items(SNAPSHOT, text=text)
     ]
@@ -68,7 +68,7 @@ def test_a_confirm_reaches_whatever_a_release_reaches(text):
 
 
 def test_a_confirm_is_for_polls_on_a_channel_that_is_none():
-    confirm = confirm_items("headline", 12, text=False)[0]
+    confirm = confirm_items("headline", 12, None, text=False)[0]
     assert FILTER == "require-sub"
     assert confirm["meta"]["require_sub"] not in ("", "value:headline", "stale", "until")
     assert "body" in confirm["formats"]["http-response"]

@@ -1,0 +1,102 @@
+"""WebSocket clients that know nothing but docs/websocket.md, on the library `websockets`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import ExitStack
+from itertools import pairwise
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from tests.e2e.viewers import until
+
+
+class Socket:
+    """One connection; a thread notes what comes. path: /ws, or /values/{name}."""
+
+    def __init__(self, base: str, path: str = "/ws", **options: Any) -> None:
+        self._open = ExitStack()
+        self.connection: ClientConnection = self._open.enter_context(
+            connect(base.replace("http", "ws", 1) + path, open_timeout=20, **options)
+        )
+        self.messages: list[dict[str, Any]] = []
+        self.closed: ConnectionClosed | None = None
+        self._ids = 0
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+        self._thread.join(10)
+
+    # -- saying
+
+    def say(self, **message: Any) -> None:
+        self.connection.send(json.dumps(message, ensure_ascii=False))
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        """The first answer to the message."""
+        self._ids += 1
+        self.say(id=self._ids, **message)
+        return self.answers(self._ids)[0]
+
+    def answers(self, id_: int, count: int = 1) -> list[dict[str, Any]]:
+        """All answers with this id, once there are `count` of them."""
+
+        def found() -> list[dict[str, Any]] | None:
+            matching = [message for message in self.messages if message.get("id") == id_]
+            return matching if len(matching) >= count else None
+
+        result: list[dict[str, Any]] = until(found, f"{count} answers to {id_}", 30)
+        return result
+
+    # -- what it heard
+
+    def of(self, type_: str) -> list[dict[str, Any]]:
+        return [message for message in self.messages if message["type"] == type_]
+
+    def shown(self, name: str) -> list[dict[str, Any]]:
+        """The values of one name, confirms aside."""
+        return [it for it in self.of("value") if it["name"] == name and "confirm" not in it]
+
+    def confirms(self, name: str) -> list[dict[str, Any]]:
+        return [it for it in self.of("value") if it["name"] == name and "confirm" in it]
+
+    def newest(self, name: str) -> dict[str, Any] | None:
+        """What a client that looks at no versions shows."""
+        values = [it for it in self.of("value") if it["name"] == name]
+        return values[-1] if values else None
+
+    def wait_for(self, name: str, value: Any, timeout_s: float = 20.0) -> None:
+        until(
+            lambda: (newest := self.newest(name)) is not None and newest["value"] == value,
+            f"{name} at {value}",
+            timeout_s,
+        )
+
+    def wait_shown(self, name: str) -> dict[str, Any]:
+        result: dict[str, Any] = until(lambda: self.newest(name), f"a first {name}")
+        return result
+
+    def assert_increasing(self, name: str) -> None:
+        """Of all that was shown: releases one by one, confirms of what was there already or not."""
+        versions = [it["version"] for it in self.of("value") if it["name"] == name]
+        assert all(a <= b for a, b in pairwise(versions)), versions
+        versions = [it["version"] for it in self.shown(name)]
+        assert all(a < b for a, b in pairwise(versions)), versions
+
+    # -- the thread
+
+    def _run(self) -> None:
+        try:
+            for text in self.connection:
+                heard = json.loads(text)
+                self.messages.extend(heard if isinstance(heard, list) else [heard])
+        except ConnectionClosed as closed:
+            self.closed = closed
