@@ -14,6 +14,7 @@ include "./purge.vcl";
 include "./barrier.vcl";
 include "./stale.vcl";
 include "./wait.vcl";
+include "./try_again.vcl";
 include "./holds.vcl";
 include "./problem.vcl";
 
@@ -31,6 +32,7 @@ sub vcl_recv {
             return (synth(414));
         }
         call representation;
+        call event_of_request;
     }
     if (req.method != "GET" && req.method != "HEAD") {
         # Never cached, never restarted, never tried twice.
@@ -130,6 +132,7 @@ sub keep_as_told {
 }
 
 sub vcl_deliver {
+    call answer_event_for_origin;
     call purged_after_insertion;
     call restart_with_stale;
     call compare_with_copy;
@@ -162,6 +165,7 @@ sub vcl_synth {
     call synthetic_hold;
     call nothing_newer;
     call purge_answer;
+    call close_socket;
     call restart_after_abandon;
     call problem;
     return (deliver);
