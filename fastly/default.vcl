@@ -3,21 +3,12 @@ vcl 4.1;
 # The wiring of one edge node. The stack fills in the placeholders (a doubled dollar is a dollar):
 #   edge        the path of edge.vcl        backends    a `backend` for each origin
 #   directors   add_backend for each        service     the service id in purge URLs
-#   key         what Fastly-Key must be
+#   key         what Fastly-Key must be     probe       probe.vcl, or nothing: a function has none
 
 import directors;
 import std;
 
-probe ready {
-    .url = "/health/ready";
-    .interval = 1s;
-    .timeout = 1s;
-    # Well again with the first good probe; sick with the second bad one. A failed fetch counts
-    # at once, for a second (stale.vcl).
-    .window = 2;
-    .threshold = 1;
-    .initial = 1;
-}
+$probe
 
 $backends
 

@@ -17,6 +17,7 @@ include "./purge.vcl";
 include "./barrier.vcl";
 include "./stale.vcl";
 include "./wait.vcl";
+include "./try_again.vcl";
 include "./holds.vcl";
 include "./websocket.vcl";
 include "./problem.vcl";
@@ -36,6 +37,7 @@ sub vcl_recv {
         }
         call representation;
         call socket_events;
+        call event_of_request;
     }
     if (req.method != "GET" && req.method != "HEAD") {
         # Never cached, never restarted, never tried twice.
@@ -138,6 +140,7 @@ sub keep_as_told {
 }
 
 sub vcl_deliver {
+    call answer_event_for_origin;
     call purged_after_insertion;
     call restart_with_stale;
     call refuse_stale_socket;
@@ -172,6 +175,7 @@ sub vcl_synth {
     call nothing_newer;
     call purge_answer;
     call answer_gone;
+    call close_socket;
     call restart_after_abandon;
     call problem;
     return (deliver);

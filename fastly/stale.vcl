@@ -63,7 +63,9 @@ sub stop_at_known_failure {
 }
 
 sub handle_failure {
-    if (beresp.status < 500 || (bereq.method != "GET" && bereq.method != "HEAD")) {
+    # 429 is what a function answers that is throttled.
+    if ((beresp.status < 500 && beresp.status != 429)
+        || (bereq.method != "GET" && bereq.method != "HEAD")) {
         return;
     }
     if (vsthrottle.is_denied("sick:" + bereq.http.X-Path, 1, 1s)) {
@@ -106,8 +108,8 @@ sub try_another_origin {
 
 # The fetch failed, but an older copy may do: of this very URL, or of the plain representation.
 sub restart_with_stale {
-    if (resp.status >= 500 && !req.http.X-Stale-Ok && req.http.X-After && req.restarts < 7
-        && (req.method == "GET" || req.method == "HEAD")) {
+    if ((resp.status >= 500 || resp.status == 429) && !req.http.X-Stale-Ok && req.http.X-After
+        && req.restarts < 7 && (req.method == "GET" || req.method == "HEAD")) {
         set req.http.X-Stale-Ok = "yes";
         set req.grace = 365d;
         return (restart);

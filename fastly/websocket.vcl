@@ -5,7 +5,7 @@
 # In: X-Path, and a canonical req.url. Out: X-Socket: none, "opens" or "open".
 sub socket_events {
     if (req.method != "POST" || req.http.Content-Type != "application/websocket-events"
-        || !req.http.Grip-Sig) {
+        || !req.http.Grip-Sig || req.http.X-Path !~ "^/(ws|values/[^/]+)$") {
         return;
     }
     # An open one has a memory (origin/socket_memory.py), which Pushpin sends along.
@@ -42,7 +42,7 @@ sub refuse_stale_socket {
 # For Pushpin an error is the end of an open socket. An origin that is away should end none: the edge
 # answers for it, by a message.
 sub keep_socket_open {
-    if (bereq.http.X-Socket == "open" && beresp.status >= 500) {
+    if (bereq.http.X-Socket == "open" && (beresp.status >= 500 || beresp.status == 429)) {
         return (error(503));
     }
 }

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
-
 from holdfast.errors import ConfigError
 
 PREFIX = "HOLDFAST_KAFKA_"
@@ -113,6 +111,9 @@ def check(extra: Mapping[str, str]) -> None:
 
 def _fault(settings: Mapping[str, Any]) -> str | None:
     """What librdkafka says against the settings, without their values."""
+    # Not at the top: an origin's start does without Kafka's client where there are no settings.
+    from confluent_kafka import KafkaException, Producer
+
     try:
         # Silent: "is a consumer property" and the like are no faults.
         Producer({"log_level": 0, **settings})

@@ -1,18 +1,23 @@
-"""Writes updates to Kafka and waits for the acknowledgement."""
+"""Writes updates to Kafka and waits for the acknowledgement.
+
+Kafka's client is imported with the first update: an origin that only reads, a function above all,
+starts sooner and smaller without it (docs/serverless.md).
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 from queue import Empty, SimpleQueue
-from typing import Any
-
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import KafkaUnavailableError
 from holdfast.idempotency import KAFKA_HEADER
 from holdfast.kafka import Cluster
 from holdfast.values import HOME_TOPIC
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +65,8 @@ class UpdateProducer:
 
     def start(self, name: str, update: bytes, key: bytes | None = None) -> Sent:
         """As `send`, without waiting: for many at once."""
+        from confluent_kafka import KafkaException
+
         # A SimpleQueue is one lock in C; a Future takes several and a Condition in Python.
         verdict: SimpleQueue[tuple[KafkaError | None, Message]] = SimpleQueue()
 
@@ -79,6 +86,8 @@ class UpdateProducer:
         return Sent(verdict)
 
     def _connected(self) -> Producer:
+        from confluent_kafka import Producer
+
         with self._lock:
             if self._producer is None:
                 own = {

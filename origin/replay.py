@@ -1,4 +1,7 @@
-"""Reads events back from Kafka, for viewers who are further behind than Redis remembers."""
+"""Reads events back from Kafka, for viewers who are further behind than Redis remembers.
+
+Kafka's client is imported with the first read, as in produce.py.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
-
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import KafkaUnavailableError, UnavailableError
 from holdfast.kafka import Cluster
-from holdfast.logs import Log, Logs
 from holdfast.records import headers
 from holdfast.state import Partition
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
+
+    from holdfast.logs import Log, Logs
 
 CONSUMERS = 4  # at most as many reads at once; others wait
 # As many may wait, each on one of gunicorn's threads; more are refused at once. Waiting and reading
@@ -27,15 +32,6 @@ WAIT_S = 1.0
 PATIENCE_S = 3.0
 BATCH = 500
 CACHE_S = 1.0
-
-# The offset is not in the log, or the topic or partition is not there.
-_GONE = (
-    KafkaError._AUTO_OFFSET_RESET,
-    KafkaError.OFFSET_OUT_OF_RANGE,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +84,8 @@ class Replay:
 
     def offsets_at(self, topic: str, partitions: int, at_ms: int) -> list[int | None]:
         """Per partition the first offset from the time `at_ms` on; None: nothing came since."""
+        from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
+
         wanted = [Partition(topic, number) for number in range(partitions)]
         spec = OffsetSpec.for_timestamp(at_ms)
         found = self._admin().offsets(wanted, spec)
@@ -101,6 +99,8 @@ class Replay:
         Ends early when Kafka is slow, but then with some records. Raises GoneError; or
         UnavailableError, before the first record.
         """
+        from confluent_kafka import TopicPartition
+
         left = {number: offset for number, offset in start.items() if offset < end[number]}
         deadline = time.monotonic() + PATIENCE_S
         some = False
@@ -146,6 +146,8 @@ class Replay:
 
     @contextmanager
     def _pooled(self) -> Iterator[Consumer]:
+        from confluent_kafka import KafkaException
+
         try:
             consumer = self._idle.get(timeout=WAIT_S)
         except queue.Empty:
@@ -159,6 +161,8 @@ class Replay:
             self._idle.put(consumer if consumer is None else _let_go(consumer))
 
     def _connect(self) -> Consumer:
+        from confluent_kafka import Consumer
+
         own = {
             # Needed, but never joined: partitions are assigned by hand.
             "group.id": "holdfast-replay",
@@ -173,12 +177,16 @@ class Replay:
 
     def _admin(self) -> Logs:
         if self._logs is None:
+            from holdfast.logs import Logs
+
             self._logs = Logs(self._cluster)
         return self._logs
 
 
 def _let_go(consumer: Consumer) -> Consumer | None:
     """The consumer for the next read; None when it is of no use any more."""
+    from confluent_kafka import KafkaException
+
     try:
         consumer.unassign()
     except (KafkaException, RuntimeError):
@@ -189,7 +197,12 @@ def _let_go(consumer: Consumer) -> Consumer | None:
 def _is_end(message: Any) -> bool:
     """Whether it says that nothing is left in the partition before its offset."""
     error = message.error()
-    return error is not None and error.code() == KafkaError._PARTITION_EOF
+    if error is None:
+        return False
+    from confluent_kafka import KafkaError
+
+    at_end: bool = error.code() == KafkaError._PARTITION_EOF
+    return at_end
 
 
 def _record(message: Any) -> Record:
@@ -198,6 +211,22 @@ def _record(message: Any) -> Record:
         return Record(
             message.partition(), message.offset(), message.key(), message.value(), headers(message)
         )
-    if error.code() in _GONE:
+    if error.code() in _gone():
         raise GoneError(str(error))
     raise KafkaUnavailableError(str(error))
+
+
+@cache
+def _gone() -> frozenset[int]:
+    """What Kafka says where an offset is not in the log, or a topic or partition not there."""
+    from confluent_kafka import KafkaError
+
+    return frozenset(
+        (
+            KafkaError._AUTO_OFFSET_RESET,
+            KafkaError.OFFSET_OUT_OF_RANGE,
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError._UNKNOWN_TOPIC,
+            KafkaError._UNKNOWN_PARTITION,
+        )
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from holdfast.errors import ConfigError
 from stack.certificate import Certificate
-from stack.layout import LIBS, REPO, Part, Sizes
+from stack.layout import LIBS, REPO, Part, Sizes, origins
 from stack.render import PUSHPIN_PORTS, door, edge, pushpin, pushpin_socket, render, routes
 
 # A Unix socket's path is limited to 107 bytes; Pushpin's longest socket name has 33.
@@ -58,11 +58,13 @@ def write(
     """
     (folder / "redis").mkdir(exist_ok=True)
     _kafka(folder / "kafka", ports, say)
-    origins = [f"127.0.0.1:{ports[name]}" for name in sizes.names("origin")]
+    asked = [f"127.0.0.1:{ports[name]}" for name in origins(sizes)]
+    probed = not sizes.functions  # a function has no health: each probe would be an invocation
     for name in sizes.names("varnish"):
         # Whatever an earlier varnishd left there can't be used again.
         shutil.rmtree(folder / name, ignore_errors=True)
-        edge(folder / name / "default.vcl", origins, service="holdfast", key=keys["fastly_key"])
+        vcl = folder / name / "default.vcl"
+        edge(vcl, asked, service="holdfast", key=keys["fastly_key"], probed=probed)
     varnishes = [f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")]
     for number, name in enumerate(sizes.all_pushpins):
         sockets = name in sizes.names("websocket")

@@ -26,9 +26,11 @@ class Sizes:
     varnishes: int = 1
     pushpins: int = 1
     websockets: int = 1  # Pushpins that hold WebSockets, and nothing else
+    functions: int = 0  # environments of the origin as a function; then `origins` is 0
 
     def names(self, kind: str) -> list[str]:
-        """Of the copies of "origin", "publisher", "relay", "varnish", "pushpin" or "websocket".
+        """Of the copies of "origin", "publisher", "relay", "varnish", "pushpin", "websocket" or
+        "function".
 
         There are as many relays as publishers.
         """
@@ -71,7 +73,16 @@ def port_names(sizes: Sizes) -> list[str]:
             f"{pushpin}.command",
             f"{pushpin}.metrics",
         ]
+    if sizes.functions:
+        names += ["bridge", "bridge.metrics"]
+        for function in sizes.names("function"):
+            names += [function, f"{function}.runtime"]
     return names
+
+
+def origins(sizes: Sizes) -> list[str]:
+    """Names of what the edge asks: the origins, or the bridge in front of the function."""
+    return ["bridge"] if sizes.functions else sizes.names("origin")
 
 
 def parts(
@@ -209,7 +220,7 @@ def environment(
         "HOLDFAST_GRIP_URL": urls([f"{name}.publish" for name in sizes.all_pushpins]),
         "HOLDFAST_GRIP_KEY": secrets["grip_key"],
         "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
-        "HOLDFAST_ORIGIN_URLS": urls(sizes.names("origin")),
+        "HOLDFAST_ORIGIN_URLS": urls(origins(sizes)),
         "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
         # Marks every process of this stack, so that `down` finds the ones that were orphaned.

@@ -34,14 +34,20 @@ def render(source: Path, target: Path, **values: object) -> None:
     new.replace(target)
 
 
-def edge(target: Path, origins: Sequence[str], *, service: str, key: str) -> None:
-    """The wiring of one Varnish. key: what Fastly-Key must be. service: the id in purge URLs."""
+def edge(
+    target: Path, origins: Sequence[str], *, service: str, key: str, probed: bool = True
+) -> None:
+    """The wiring of one Varnish. key: what Fastly-Key must be. service: the id in purge URLs.
+
+    probed: an origin is found sick before anybody has to ask it.
+    """
     numbers = range(1, len(origins) + 1)
     render(
         REPO / "fastly" / "default.vcl",
         target,
         edge=REPO / "fastly" / "edge.vcl",
-        backends="\n".join(_backends(origins)),
+        probe=f'include "{REPO}/fastly/probe.vcl";' if probed else "",
+        backends="\n".join(_backends(origins, ".probe = ready;" if probed else "")),
         directors="\n".join(
             f"    origins.add_backend(origin_{number});\n"
             f"    any_origin.add_backend(origin_{number}_unprobed);"
@@ -52,7 +58,7 @@ def edge(target: Path, origins: Sequence[str], *, service: str, key: str) -> Non
     )
 
 
-def _backends(origins: Sequence[str]) -> Iterable[str]:
+def _backends(origins: Sequence[str], probe: str) -> Iterable[str]:
     def backend(name: str, host: str, port: str, probe: str) -> str:
         return (
             f'backend {name} {{ .host = "{host}"; .port = "{port}"; {probe}\n'
@@ -62,7 +68,7 @@ def _backends(origins: Sequence[str]) -> Iterable[str]:
     for number, address in enumerate(origins, 1):
         host, _, port = address.rpartition(":")
         host = host.strip("[]")
-        yield backend(f"origin_{number}", host, port, ".probe = ready;")
+        yield backend(f"origin_{number}", host, port, probe)
         yield backend(f"origin_{number}_unprobed", host, port, "")
 
 

@@ -25,6 +25,8 @@ from holdfast.errors import HoldfastError
 from stack import certificate as certificates
 from stack import configure, orphans, ports, probes
 from stack.layout import POST_RATE, REPO, Part, Sizes, environment, parts, port_names, simulation
+from stack.serverless import emulator
+from stack.serverless.parts import parts as function_parts
 
 READY_TIMEOUT_S = 90.0
 
@@ -91,6 +93,8 @@ class Stack:
         configure.check_folder(self.dir)
         if self.running:
             raise StackError(f"a stack runs in {self.dir} already; end it with: holdfast down")
+        if self._sizes.functions:
+            emulator.require()
         default = values_toml.load(self._values).default.name
         self.dir.mkdir(parents=True, exist_ok=True)
         orphans.end(self.dir)
@@ -111,6 +115,10 @@ class Stack:
         shown = self._shown_certificate()
         configure.write(self.dir, self._ports, self._sizes, keys, self._post_rate, shown, self._say)
         self._parts = parts(self.dir, self._ports, self._sizes, sys.executable, tls=self._tls)
+        if self._sizes.functions:
+            self._parts += function_parts(
+                self._sizes.names("function"), self._ports, sys.executable
+            )
         if self._simulate:
             door = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._ports['nginx']}"
             self._parts.append(simulation(door, sys.executable))
@@ -311,6 +319,11 @@ class Stack:
             for name, numbers in told.items()
             if name.startswith("relay-")
         ]
+
+    @property
+    def bridge_metrics_url(self) -> str:
+        """Of a stack whose origin is a function: where its invocations are counted."""
+        return f"http://127.0.0.1:{self._part_ports('bridge')['metrics']}"
 
     @property
     def redis_url(self) -> str:

@@ -67,6 +67,10 @@ def open_stack(folder: str) -> Stack:
 )
 @click.option("--tls-certificate", type=_FILE, help="One to show instead, PEM, with its chain.")
 @click.option("--tls-key", type=_FILE, help="Its key, PEM, without a password.")
+@click.option("--serverless", is_flag=True, help="The origin as an AWS Lambda function.")
+@click.option(
+    "--functions", default=2, show_default=True, type=_COUNT, help="Of it at once; --serverless."
+)
 @click.option("--simulate", "simulated", is_flag=True, help="Add some posters and viewers.")
 def up(
     port: int,
@@ -83,6 +87,8 @@ def up(
     tls: bool,
     tls_certificate: Path | None,
     tls_key: Path | None,
+    serverless: bool,
+    functions: int,
     simulated: bool,
 ) -> None:
     """Start every part on loopback and show the page's address."""
@@ -96,7 +102,13 @@ def up(
         Path(folder),
         port=port,
         pushpin_port=pushpin_port,
-        sizes=Sizes(origins, publishers, varnishes, pushpins),
+        sizes=Sizes(
+            0 if serverless else origins,
+            publishers,
+            varnishes,
+            pushpins,
+            functions=functions if serverless else 0,
+        ),
         values=Path(values) if values else None,
         simulate=simulated,
         post_rate=post_rate,

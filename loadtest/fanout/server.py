@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -86,13 +86,18 @@ class Server:
         if answer.status >= 300:
             raise click.ClickException(f"{path} answered {answer.status}")
 
-    def spawn(self, name: str, *command: str) -> None:
+    def spawn(self, name: str, *command: str, environment: Mapping[str, str] | None = None) -> None:
         def raise_limit() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.nofile, self.nofile))
 
         with (self.folder / f"{name}.log").open("wb") as log:
             self._running[name] = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, preexec_fn=raise_limit
+                command,
+                env={**os.environ, **(environment or {})},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=raise_limit,
             )
 
     def nginx(self, name: str, template: str, **values: object) -> None:

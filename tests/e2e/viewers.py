@@ -14,7 +14,10 @@ from typing import Any
 import httpx
 from httpx_sse import ServerSentEvent, connect_sse
 
-_CLIENT = httpx.Client(timeout=15, trust_env=False)
+# As many idle connections as connections: httpcore 1.0.9 may close one too many just when another
+# thread takes it for a request, which then fails with "Bad file descriptor".
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=100)
+_CLIENT = httpx.Client(timeout=15, trust_env=False, limits=_LIMITS)
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = 20.0) -> Any:

@@ -1,0 +1,1 @@
+"""The origin as an AWS Lambda function (docs/serverless.md)."""
