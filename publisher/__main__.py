@@ -12,6 +12,7 @@ from typing import Any
 from holdfast import config, values
 from holdfast.errors import ConfigError
 from holdfast.logs import Logs
+from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
 from publisher import health
 from publisher.announce import Announcer
@@ -21,6 +22,7 @@ from publisher.nodes import Node
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import StaleHints
+from publisher.tuner import Tuner
 
 log = logging.getLogger("publisher")
 
@@ -48,13 +50,15 @@ def main() -> int:
     ensure_topics(settings, rules, stopping)
     edges = [EdgeNode(url, settings.fastly_service_id, token) for url in settings.purge_urls]
     pushpins = [PushNode(url, fastly_key=token) for url in settings.grip_url]
-    state = State(connect(settings.redis_url))
+    client = connect(settings.redis_url)
+    state = State(client)
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
     publisher = Publisher(
         settings,
         rules,
         state,
+        Tuner(SettingsMirror(client)),
         Logs(settings.cluster),
         consumer,
         make_producer(settings),
