@@ -8,7 +8,19 @@ from holdfast import config, topics, values
 from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
-from origin import events, health, metrics, page, problems, security, stream, value_routes
+from origin import (
+    api_service,
+    api_values,
+    events,
+    health,
+    metrics,
+    page,
+    problems,
+    security,
+    stream,
+    value_routes,
+)
+from origin.desk import Desk
 from origin.grip import Signatures
 from origin.parts import Parts
 from origin.produce import UpdateProducer
@@ -28,7 +40,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     problems.register(app)
     metrics.register(app)
     security.register(app)
-    for module in (page, value_routes, stream, events, health):
+    for module in (page, value_routes, stream, events, health, api_values, api_service):
         app.register_blueprint(module.blueprint)
     return app
 
@@ -47,4 +59,5 @@ def _parts() -> Parts:
         topics=topics.load(settings.values),
         relay=RelayState(client),
         replay=Replay(settings.cluster),
+        desk=Desk.of(settings, client),
     )

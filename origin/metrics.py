@@ -21,6 +21,7 @@ REQUESTS = Counter(
     "holdfast_origin_requests_total", "Requests answered", ["route", "method", "status"]
 )
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
+REFUSED = Counter("holdfast_origin_refused_total", "Requests by who is no operator", ["reason"])
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 
