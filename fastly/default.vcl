@@ -22,8 +22,9 @@ $directors
 sub wire_backend {
     set req.backend_hint = origins.backend();
     # An update needs Kafka only. An origin that is not ready to answer reads, because Redis is
-    # away, takes it all the same.
-    if (req.method == "POST" && !std.healthy(req.backend_hint)) {
+    # away, takes it all the same. Operators are answered most of all while something is wrong.
+    if ((req.method == "POST" || req.url ~ "^/(api|console)(/|\?|$$)")
+        && !std.healthy(req.backend_hint)) {
         set req.backend_hint = any_origin.backend();
     }
 }

@@ -39,6 +39,10 @@ sub vcl_recv {
         call socket_events;
         call event_of_request;
     }
+    # What operators see is theirs: never cached, and never shared between two who ask at once.
+    if (req.http.X-Path ~ "^/(api|console)(/|$)") {
+        return (pass);
+    }
     if (req.method != "GET" && req.method != "HEAD") {
         # Never cached, never restarted, never tried twice.
         return (pass);

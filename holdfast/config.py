@@ -26,6 +26,7 @@ from holdfast import kafka
 from holdfast.environment import Found, hints, read, variable
 from holdfast.errors import ConfigError
 from holdfast.kafka import Cluster
+from holdfast.operator_tokens import named_tokens
 from holdfast.public_keys import public_keys
 
 
@@ -59,11 +60,18 @@ def _public_keys(value: Any) -> Any:
         raise ValueError(f"not a public key: {error}") from None
 
 
+def _operator_tokens(value: Any) -> Any:
+    if isinstance(value, str):
+        named_tokens(value)
+    return value or None
+
+
 UrlList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
 # An empty one is none: that is how Compose passes on a variable that is not set.
 PublicKeys = Annotated[tuple[Any, ...] | None, BeforeValidator(_public_keys)]
 Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+OperatorTokens = Annotated[SecretStr | None, BeforeValidator(_operator_tokens)]
 Optional = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 
 
@@ -157,18 +165,36 @@ class Settings(BaseModel):
         json_schema_extra=_by("publisher", unit="s"),
         description="so long after a release purge again; 0 = never. For the real Fastly",
     )
-    budget_rate: float = Field(
+    budget_per_second: float = Field(
         0.0,
         ge=0,
+        le=1_000_000_000,
         allow_inf_nan=False,
-        json_schema_extra=_by("publisher", unit="releases/s"),
-        description="releases of all values together; 0 = no limit",
+        json_schema_extra=_by("origin", "publisher", unit="keys/s"),
+        description="that all values together may purge, until an operator sets another; 0 = no "
+        "limit. The same for all",
     )
-    budget_burst: int = Field(
-        100,
-        ge=1,
-        json_schema_extra=_by("publisher", unit="releases"),
-        description="size of that bucket",
+    budget_per_hour: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000_000,
+        allow_inf_nan=False,
+        json_schema_extra=_by("origin", "publisher", unit="keys/h"),
+        description="likewise",
+    )
+    operator_tokens: OperatorTokens = Field(
+        None,
+        json_schema_extra=_by("origin", file=True),
+        description="who may use `/api/`, as `name:token,...`; a token is 16 to 256 visible ASCII "
+        "characters without comma and colon. Not set = there is no `/api/`",
+    )
+    proxies: int = Field(
+        2,
+        ge=0,
+        le=16,
+        json_schema_extra=_by("origin"),
+        description="how many proxies in front add to `X-Forwarded-For`: nginx and the edge. By it "
+        "clients' addresses are told",
     )
     idempotency_keys: int = Field(
         1_000_000,

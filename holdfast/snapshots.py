@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import msgspec
 
+from holdfast.moments import rfc3339
 from holdfast.values import Reduce
 
 EMPTY: dict[Reduce, bytes] = {"sum": b"0", "latest": b"null"}
@@ -36,8 +36,7 @@ class Snapshot:
         """RFC 3339 in UTC with milliseconds, None before the first release."""
         if not self.released_at_ms:
             return None
-        moment = datetime.fromtimestamp(self.released_at_ms / 1000, UTC)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return rfc3339(self.released_at_ms)
 
     def encode(self) -> bytes:
         """The snapshot as one line of JSON: what every transport carries."""

@@ -14,13 +14,18 @@ from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import redis
+from redis.commands.core import Script
 
+from holdfast.budget import NO_BUDGET, Budget
 from holdfast.errors import UnavailableError
 from holdfast.snapshots import Snapshot
 from holdfast.values import Rules
 
 HISTORY_LENGTH = 60
-BUDGET_KEY = "budget"
+SETTINGS_KEY = "settings"
+BUDGET_KEYS = ("budget:second", "budget:hour", "budget:queue", "budget:callers")
+# Scripts that begin with others, which hold what they share.
+_BEGIN = {"release": ("bucket", "budget"), "spend": ("bucket", "budget")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,19 @@ class Lost:
     """Redis knows less than the caller has applied: its value is too old to be released."""
 
 
-ReleaseResult = Released | Owed | Wait | Lost | None
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """There is something to release, and an operator has paused the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSettings:
+    """Redis knows of other settings than the caller: up to `position` of their topic, -1 = none."""
+
+    position: int
+
+
+ReleaseResult = Released | Owed | Wait | Paused | Lost | OtherSettings | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +152,16 @@ def available() -> Iterator[None]:
         raise UnavailableError(f"Redis refuses: {error}") from error
 
 
+def load_script(client: redis.Redis, name: str) -> Script:
+    """lua/{name}.lua, after the files that it begins with."""
+    folder = files("holdfast") / "lua"
+    texts = [
+        (folder / f"{part}.lua").read_text(encoding="utf-8")
+        for part in (*_BEGIN.get(name, ()), name)
+    ]
+    return client.register_script("\n".join(texts))
+
+
 def connect(url: str) -> redis.Redis:
     """A client with timeouts; connects when first used."""
     return redis.Redis.from_url(
@@ -147,15 +174,15 @@ class State:
 
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
-        folder = files("holdfast") / "lua"
         script = {
-            name: client.register_script((folder / f"{name}.lua").read_text(encoding="utf-8"))
+            name: load_script(client, name)
             for name in (
                 "apply",
                 "apply_each",
                 "advance",
                 "heartbeat",
                 "release",
+                "spend",
                 "announced",
                 "view",
             )
@@ -163,6 +190,7 @@ class State:
         self._apply, self._apply_each = script["apply"], script["apply_each"]
         self._advance = script["advance"]
         self._heartbeat, self._release = script["heartbeat"], script["release"]
+        self._spend = script["spend"]
         self._announced, self._view = script["announced"], script["view"]
 
     # -- the publisher's side
@@ -304,14 +332,17 @@ class State:
         values: Sequence[Rules],
         *,
         position: int = 0,
-        budget_rate: float = 0.0,
-        budget_burst: int = 1,
+        budget: Budget = NO_BUDGET,
+        settings: int | None = None,
         now_us: int | None = None,
     ) -> list[ReleaseResult]:
         """Release what may be released, in one round trip; one result per value.
 
         position: the next offset that the caller will apply. Redis has to know all before it.
+        settings: the same of the settings that `values` and `budget` follow from, and Redis has to
+        know exactly these; None: they follow from none.
         """
+        limits = (*budget.second, *budget.hour)
         pipe = self._redis.pipeline(transaction=False)
         for rules in values:
             name = rules.name
@@ -319,11 +350,12 @@ class State:
                 keys=[
                     f"value:{name}",
                     f"bucket:{name}",
-                    BUDGET_KEY,
                     partition.key("dirty"),
                     partition.key("released"),
                     f"history:{name}",
                     partition.key("offset"),
+                    SETTINGS_KEY,
+                    *BUDGET_KEYS,
                 ],
                 args=[
                     name,
@@ -331,10 +363,11 @@ class State:
                     rules.burst,
                     rules.threshold,
                     int(rules.settle * 1e6),
-                    budget_rate,
-                    budget_burst,
+                    "1" if rules.paused else "0",
+                    *limits,
                     HISTORY_LENGTH,
                     position,
+                    "" if settings is None else settings,
                     "" if now_us is None else now_us,
                 ],
                 client=pipe,
@@ -344,6 +377,16 @@ class State:
         return [
             _release_result(rules.name, reply) for rules, reply in zip(values, replies, strict=True)
         ]
+
+    def spend(self, keys: int, budget: Budget, *, now_us: int | None = None) -> None:
+        """Pay for purges that no release asks for. A debt is kept up to the budget's burst."""
+        if budget == NO_BUDGET:
+            return
+        with available():
+            self._spend(
+                keys=list(BUDGET_KEYS),
+                args=[keys, *budget.second, *budget.hour, "" if now_us is None else now_us],
+            )
 
     def announced(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:
         """Note that these (name, version) were attempted on every node."""
@@ -456,8 +499,12 @@ def _release_result(name: str, reply: Any) -> ReleaseResult:
         return Owed(int(reply[1]))
     if word == "WAIT":
         return Wait(int(reply[1]))
+    if word == "PAUSED":
+        return Paused()
     if word == "REWIND":
         return Lost()
+    if word == "SETTINGS":
+        return OtherSettings(int(reply[1]))
     return None
 
 

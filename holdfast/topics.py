@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from holdfast import operator_settings
 from holdfast.errors import ConfigError
 from holdfast.values import HOME_TOPIC, TOPIC
 
@@ -17,7 +18,7 @@ PATTERN = re.compile(r"[A-Za-z0-9._*-]{1,249}")
 # Kafka's own topics. Nothing in values.toml can open them.
 INTERNAL_PREFIX = "__"
 # Holdfast's own: a glob does not match them, an exact entry may name them.
-_OWN = frozenset({HOME_TOPIC, "settings"})
+_OWN = frozenset({HOME_TOPIC, operator_settings.TOPIC, operator_settings.AUDIT_TOPIC})
 _OWN_SUFFIX = ".rejected"
 
 DEFAULT_MAX_REPLAY = 10_000

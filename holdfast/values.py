@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 import tomllib
@@ -24,7 +25,9 @@ Reduce = Literal["sum", "latest"]
 class Rules:
     """What values.toml says of one value, or of a family (a name that ends in `*`).
 
-    rate: releases/s; burst: releases; threshold: in units of the value; settle: s.
+    rate: releases/s; burst: releases; threshold: in units of the value; settle: s. table: the name
+    of its table; own: what that table sets itself, the rest being defaults. paused: an operator
+    stopped its releases (tuning.py).
     """
 
     name: str
@@ -37,6 +40,9 @@ class Rules:
     threshold: float = 0.0
     settle: float = 0.0
     default: bool = False
+    table: str = dataclasses.field(default="", compare=False)
+    own: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
+    paused: bool = False
 
     @property
     def family(self) -> bool:
@@ -48,9 +54,13 @@ class Rules:
 
 
 class Values:
-    """Looks up a value's rules by its name, and by the Kafka record that updates it."""
+    """Looks up a value's rules by its name, and by the Kafka record that updates it.
 
-    def __init__(self, rules: Iterable[Rules]) -> None:
+    defaults: what holds where no table says otherwise; only its rate, burst, threshold and settle.
+    """
+
+    def __init__(self, rules: Iterable[Rules], defaults: Rules | None = None) -> None:
+        self.defaults = defaults or Rules("", "sum")
         self._exact = {rule.name: rule for rule in rules if not rule.family}
         # Longest prefix first, so that price.eu.* wins over price.*.
         self._families = sorted(
@@ -97,14 +107,18 @@ class Values:
         return None
 
     @property
+    def tables(self) -> tuple[Rules, ...]:
+        """What each table says, those of exact names first."""
+        return (*self._exact.values(), *self._families)
+
+    @property
     def default(self) -> Rules:
         return next(rule for rule in self._exact.values() if rule.default)
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Every topic that some value reads, the home topic first."""
-        rules = [*self._exact.values(), *self._families]
-        return (HOME_TOPIC, *sorted({rule.topic for rule in rules} - {HOME_TOPIC}))
+        return (HOME_TOPIC, *sorted({rule.topic for rule in self.tables} - {HOME_TOPIC}))
 
 
 def load(path: Path) -> Values:
@@ -135,7 +149,7 @@ def parse(text: str, source: str = "values.toml") -> Values:
             f"found {len(chosen)}"
         )
     _check_sources(rules, source)
-    return Values(rules)
+    return Values(rules, Rules("", "sum", **defaults))
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -149,7 +163,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "settle": (int, float),
     "default": (bool,),
 }
-_DEFAULTABLE = {"rate", "burst", "threshold", "settle"}
+# What may also stand in [defaults], and what an operator may change while running (tuning.py).
+KNOBS = ("rate", "burst", "threshold", "settle")
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
@@ -162,10 +177,11 @@ def _rules(name: str, table: Any, defaults: dict[str, Any], source: str) -> Rule
     where = f"{source}: [values.{name}]"
     if not NAME.fullmatch(name) and not FAMILY.fullmatch(name):
         raise ConfigError(f'{where}: a name matches {NAME.pattern}, a family ends in one "*"')
-    beyond = set(defaults) - _DEFAULTABLE
+    beyond = set(defaults) - set(KNOBS)
     if beyond:
         raise ConfigError(f"{source}: [defaults]: {sorted(beyond)[0]} can't have a default")
-    merged = {**defaults, **_table(table, where)}
+    own = _table(table, where)
+    merged = {**defaults, **own}
     for key, value in merged.items():
         if key not in _TYPES:
             raise ConfigError(f"{where}: unknown key {key}")
@@ -175,10 +191,12 @@ def _rules(name: str, table: Any, defaults: dict[str, Any], source: str) -> Rule
             raise ConfigError(f"{where}: {key} must be {kinds}")
     if merged.get("reduce") not in ("sum", "latest"):
         raise ConfigError(f'{where}: reduce must be "sum" or "latest"')
-    _check_numbers(merged, where)
+    fault = fault_of(merged)
+    if fault is not None:
+        raise ConfigError(f"{where}: {fault}")
     if not TOPIC.fullmatch(merged.get("topic", HOME_TOPIC)):
         raise ConfigError(f"{where}: topic is not a Kafka topic name")
-    rule = Rules(name=name, **merged)
+    rule = Rules(name=name, table=name, own=frozenset(own), **merged)
     if rule.family and (rule.default or rule.key is not None):
         raise ConfigError(f"{where}: a family has neither default nor key")
     if rule.topic == HOME_TOPIC and (rule.field is not None or rule.key is not None):
@@ -199,12 +217,14 @@ def _check_sources(rules: Iterable[Rules], source: str) -> None:
             raise ConfigError(f"{source}: [values.{rule.name}]: {what} already updates {owner}")
 
 
-def _check_numbers(merged: dict[str, Any], where: str) -> None:
+def fault_of(knobs: Mapping[str, Any]) -> str | None:
+    """What is wrong with these rates, bursts, thresholds and settles together; None = nothing."""
     for key, least in (("rate", 0.0), ("threshold", 0.0), ("settle", 0.0), ("burst", 1)):
-        value = merged.get(key, 1)
-        if not math.isfinite(value) or value < least or value > 1e6:
-            raise ConfigError(f"{where}: {key} must lie between {least:g} and 1000000")
-    if merged.get("rate", 1.0) == 0:
-        raise ConfigError(f"{where}: rate must be above 0; pause a value to stop it")
-    if merged.get("threshold") and not merged.get("settle"):
-        raise ConfigError(f"{where}: threshold needs settle, or the last change would never show")
+        value = knobs.get(key, 1)
+        if value < least or value > 1e6 or math.isnan(value):
+            return f"{key} must lie between {least:g} and 1000000"
+    if knobs.get("rate", 1.0) == 0:
+        return "rate must be above 0; pause a value to stop it"
+    if knobs.get("threshold") and not knobs.get("settle"):
+        return "threshold needs settle, or the last change would never show"
+    return None

@@ -9,6 +9,8 @@ from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
 from origin import (
+    api_service,
+    api_values,
     events,
     health,
     metrics,
@@ -19,6 +21,7 @@ from origin import (
     value_routes,
     websocket,
 )
+from origin.desk import Desk
 from origin.grip import Signatures
 from origin.parts import Parts
 from origin.produce import UpdateProducer
@@ -38,7 +41,10 @@ def create_app(parts: Parts | None = None) -> Flask:
     problems.register(app)
     metrics.register(app)
     security.register(app)
-    for module in (page, value_routes, stream, events, websocket, health):
+    for module in (
+        *(page, value_routes, stream, events, websocket, health),
+        *(api_values, api_service),
+    ):
         app.register_blueprint(module.blueprint)
     return app
 
@@ -57,4 +63,5 @@ def _parts() -> Parts:
         topics=topics.load(settings.values),
         relay=RelayState(client),
         replay=Replay(settings.cluster),
+        desk=Desk.of(settings, client),
     )

@@ -22,6 +22,7 @@ REQUESTS = Counter(
 )
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
 MESSAGES = Counter("holdfast_socket_messages_total", "Messages of WebSockets", ["type"])
+REFUSED = Counter("holdfast_origin_refused_total", "Requests by who is no operator", ["reason"])
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 

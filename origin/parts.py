@@ -11,6 +11,7 @@ from holdfast.relay_state import RelayState
 from holdfast.state import State
 from holdfast.topics import Topics
 from holdfast.values import Values
+from origin.desk import Desk
 from origin.grip import Signatures
 from origin.produce import UpdateProducer
 from origin.replay import Replay
@@ -25,6 +26,7 @@ class Parts:
     topics: Topics
     relay: RelayState
     replay: Replay
+    desk: Desk | None = None
 
 
 def parts() -> Parts:

@@ -8,7 +8,7 @@ import msgspec
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
-from holdfast.errors import UnavailableError, UpdateError
+from holdfast.errors import SettingError, UnavailableError, UpdateError
 
 RETRY_AFTER_S = 1
 
@@ -33,7 +33,7 @@ def problem(status: int, detail: str, *, max_age: int = 0) -> Response:
 def register(app: Flask) -> None:
     """Make every error of the application a problem."""
 
-    def on_update_error(error: UpdateError) -> Response:
+    def on_update_error(error: UpdateError | SettingError) -> Response:
         return problem(error.status, error.detail)
 
     def on_unavailable(error: UnavailableError) -> Response:
@@ -47,5 +47,6 @@ def register(app: Flask) -> None:
         return answer
 
     app.register_error_handler(UpdateError, on_update_error)
+    app.register_error_handler(SettingError, on_update_error)
     app.register_error_handler(UnavailableError, on_unavailable)
     app.register_error_handler(HTTPException, on_http_error)

@@ -57,10 +57,14 @@ class GoneError(Exception):
 
 
 class Replay:
-    """Kafka for the origin's readers. Connects when first used, in the process that asks."""
+    """Kafka for the origin's readers. Connects when first used, in the process that asks.
 
-    def __init__(self, cluster: Cluster) -> None:
+    fetch_wait_ms: how long the end of a log is waited for, where it is no record.
+    """
+
+    def __init__(self, cluster: Cluster, fetch_wait_ms: int = 100) -> None:
         self._cluster = cluster
+        self._fetch_wait_ms = fetch_wait_ms
         self._logs: Logs | None = None
         self._idle: queue.LifoQueue[Consumer | None] = queue.LifoQueue()
         for _ in range(CONSUMERS):
@@ -171,7 +175,7 @@ class Replay:
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
             "queued.max.messages.kbytes": 4_096,
-            "fetch.wait.max.ms": 100,
+            "fetch.wait.max.ms": self._fetch_wait_ms,
         }
         return Consumer(self._cluster.client(own))
 

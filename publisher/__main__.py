@@ -11,6 +11,7 @@ import time
 from holdfast import config, values
 from holdfast.errors import ConfigError
 from holdfast.logs import Logs
+from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
 from publisher import health
 from publisher.addresses import Addresses
@@ -22,6 +23,7 @@ from publisher.newest import Newest
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import StaleHints
+from publisher.tuner import Tuner
 
 log = logging.getLogger("publisher")
 
@@ -52,7 +54,8 @@ def main() -> int:
         lambda url: EdgeNode(url, settings.fastly_service_id, token),
     )
     origins = Addresses(settings.origin_urls)
-    state = State(connect(settings.redis_url))
+    client = connect(settings.redis_url)
+    state = State(client)
     newest = Newest(state.snapshots)
     pushpins = Fleet(
         Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
@@ -63,6 +66,7 @@ def main() -> int:
         settings,
         rules,
         state,
+        Tuner(SettingsMirror(client)),
         Logs(settings.cluster),
         consumer,
         make_producer(settings),

@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from holdfast.config import Settings
-from holdfast.values import Values
+from holdfast.operator_settings import AUDIT_TOPIC
+from holdfast.operator_settings import TOPIC as SETTINGS_TOPIC
+from holdfast.values import HOME_TOPIC, Values
 from publisher import metrics
 
 log = logging.getLogger(__name__)
@@ -95,7 +97,7 @@ def make_producer(settings: Settings) -> Producer:
 def ensure_topics(settings: Settings, values: Values, stopping: threading.Event) -> None:
     """Create the topics that are missing; retries until Kafka answers or `stopping` is set."""
     wanted = [name for topic in values.topics for name in (topic, rejected_topic(topic))]
-    ensure_named(settings, wanted, stopping)
+    ensure_named(settings, [*wanted, SETTINGS_TOPIC, AUDIT_TOPIC], stopping)
 
 
 def ensure_named(settings: Settings, wanted: Sequence[str], stopping: threading.Event) -> None:
@@ -113,9 +115,14 @@ def ensure_named(settings: Settings, wanted: Sequence[str], stopping: threading.
             stopping.wait(0.5)
 
 
-def topic_config(settings: Settings) -> dict[str, str]:
+def topic_config(settings: Settings, topic: str = HOME_TOPIC) -> dict[str, str]:
     """What a new topic is created with, beyond its partitions."""
     config = {"retention.ms": str(settings.retention_ms)}
+    if topic == SETTINGS_TOPIC:
+        # Of each key the newest record is kept, for ever.
+        config = {"cleanup.policy": "compact"}
+    elif topic == AUDIT_TOPIC:
+        config = {"retention.ms": "-1"}
     if settings.kafka_replication >= 3:
         # By default a broker acknowledges what it alone has, and may die with it.
         config["min.insync.replicas"] = "2"
@@ -123,14 +130,14 @@ def topic_config(settings: Settings) -> dict[str, str]:
 
 
 def _create(admin: AdminClient, topics: list[str], settings: Settings) -> None:
-    config = topic_config(settings)
     created = admin.create_topics(
         [
             NewTopic(
                 topic,
-                num_partitions=PARTITIONS,
+                # One partition of settings: its offsets are versions.
+                num_partitions=1 if topic in (SETTINGS_TOPIC, AUDIT_TOPIC) else PARTITIONS,
                 replication_factor=settings.kafka_replication,
-                config=config,
+                config=topic_config(settings, topic),
             )
             for topic in topics
         ]
@@ -138,7 +145,7 @@ def _create(admin: AdminClient, topics: list[str], settings: Settings) -> None:
     for topic, future in created.items():
         try:
             future.result()
-            log.info("created topic %s with %d partitions", topic, PARTITIONS)
+            log.info("created topic %s", topic)
         except KafkaException as error:
             code = error.args[0].code()
             if code in _REFUSED:

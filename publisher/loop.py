@@ -26,12 +26,15 @@ from publisher.apply import Applier, Rewind
 from publisher.fold import Record
 from publisher.partitions import Owned
 from publisher.release import Releaser
+from publisher.tuner import PARTITION as SETTINGS
+from publisher.tuner import Tuner
 
 log = logging.getLogger(__name__)
 
 BATCH = 10_000  # records
 BEAT_S = 1.0
 REFUSED_RETRY_S = 5.0
+SETTINGS_RETRY_S = 1.0
 
 
 class Publisher:
@@ -45,6 +48,7 @@ class Publisher:
         settings: Settings,
         values: Values,
         state: State,
+        tuner: Tuner,
         logs: Logs,
         consumer: Consumer,
         producer: Producer,
@@ -63,7 +67,9 @@ class Publisher:
         self._reading: set[Partition] = set()
         self._refused: dict[Partition, float] = {}
         self._applier = Applier(values, state, producer, settings.idempotency_keys)
-        self._releaser = Releaser(settings, values, state, announcer, clock)
+        self._tuner = tuner
+        self._settings_at = 0.0
+        self._releaser = Releaser(settings, values, state, tuner, announcer, clock)
         self._topic_ids: dict[str, Future[Any]] = {}
         self._beat_at = 0.0
         self._backoff_s = 0.0
@@ -111,15 +117,17 @@ class Publisher:
         except (UnavailableError, KafkaException):
             # Whatever was under way is read again: a replay changes nothing.
             self._reading.clear()
+            self._tuner.reading = False
             raise
 
     def _turn(self) -> None:
-        if not self._reading:
+        if not self._reading and not self._tuner.reading:
             # Redis may be away for long: the group puts out who does not poll for five minutes
             # (max.poll.interval.ms). What comes is read again, from where Redis says.
             self._consumer.poll(0)
         self._start_reading()
         batches, ends = self._read()
+        self._tune(batches.pop(SETTINGS, []), ends.pop(SETTINGS, 0))
         for partition, records in batches.items():
             if partition not in self._reading:
                 continue
@@ -132,6 +140,7 @@ class Publisher:
         for partition, end in ends.items():
             if partition in self._reading:
                 self._pass_end(self._owned[partition], end)
+        self._tuner.mirror()
         announcements: list[Announcement] = []
         try:
             for partition in self._releaser.release(self._owned, self.caught_up, announcements):
@@ -151,6 +160,7 @@ class Publisher:
         """Take note; reading starts once Redis has said from where."""
         consumer.assign([])
         self._reading.clear()
+        self._tuner.reading = False
         self._refused.clear()
         self._owned = {
             partition: Owned(partition, 0)
@@ -164,6 +174,7 @@ class Publisher:
         log.info("gave up %s", _describe(self._owned))
         self._owned = {}
         self._reading.clear()
+        self._tuner.reading = False
 
     def _start_reading(self) -> None:
         now = self._clock()
@@ -172,18 +183,34 @@ class Publisher:
             for partition, owned in self._owned.items()
             if partition not in self._reading and self._refused.get(partition, 0.0) <= now
         ]
-        if not waiting:
+        settings = not self._tuner.reading and self._owned and self._settings_at <= now
+        if not waiting and not settings:
             return
-        logs = self._logs.look(owned.partition for owned in waiting)
+        self._start_settings(now)
+        logs = self._logs.look(owned.partition for owned in waiting) if waiting else {}
         for owned in waiting:
             self._find_start(owned, logs[owned.partition], now)
         metrics.REFUSED.set(len(self._refused))
+        starts = {partition: self._owned[partition].position for partition in self._reading}
+        if self._tuner.reading:
+            starts[SETTINGS] = self._tuner.seen
         self._consumer.assign(
             [
-                TopicPartition(partition.topic, partition.number, self._owned[partition].position)
-                for partition in self._reading
+                TopicPartition(partition.topic, partition.number, offset)
+                for partition, offset in starts.items()
             ]
         )
+
+    def _start_settings(self, now: float) -> None:
+        """Whoever starts or starts again must know what operators have set by now."""
+        try:
+            self._tuner.start(self._logs.look([SETTINGS])[SETTINGS])
+        except KafkaUnavailableError as error:
+            # Updates are applied all the same.
+            self._tuner.reading = False
+            self._settings_at = now + SETTINGS_RETRY_S
+            metrics.KAFKA_ERRORS.inc()
+            log.warning("the topic %s can't be read: %s; trying again", SETTINGS.topic, error)
 
     def _find_start(self, owned: Owned, found: Log, now: float) -> None:
         partition = owned.partition
@@ -236,7 +263,11 @@ class Publisher:
                 if partition.topic == topic and self._owned[partition].topic_id != topic_id:
                     log.warning("%s was re-created: looking at its log again", topic)
                     self._reading.discard(partition)
+            if topic == SETTINGS.topic and not self._tuner.knows(topic_id):
+                self._tuner.reading = False
         topics = {partition.topic for partition in self._reading}
+        if self._tuner.reading:
+            topics.add(SETTINGS.topic)
         self._topic_ids = self._logs.ask_ids(topics) if topics else {}
 
     # -- reading
@@ -274,6 +305,9 @@ class Publisher:
         if message.topic() is not None and message.partition() is not None:
             # Finding the start again tells what is wrong, and refuses if it is the log itself.
             self._reading.discard(_partition(message))
+            if _partition(message) == SETTINGS:
+                self._tuner.reading = False
+                self._settings_at = self._clock() + SETTINGS_RETRY_S
 
     def _pass_end(self, owned: Owned, end: int) -> None:
         """The end may lie beyond the last record: transactions and compaction leave holes."""
@@ -285,7 +319,12 @@ class Publisher:
         else:
             self._rewind(owned.partition)
 
-    # -- applying
+    def _tune(self, records: Sequence[Record], end: int) -> None:
+        """What operators have set meanwhile counts from the next release on."""
+        changed = self._tuner.take(records)
+        self._tuner.pass_end(end)
+        if changed:
+            self._releaser.retune(changed, list(self._owned.values()), self._wall() * 1000)
 
     # -- what is due
 
@@ -298,6 +337,7 @@ class Publisher:
             return
         self._beat_at = now + BEAT_S
         self._watch_topics()
+        self._tuner.check()
         reading = [owned for owned in reading if owned.partition in self._reading]
         for owned in reading:
             partition = owned.partition

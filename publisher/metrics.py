@@ -14,6 +14,10 @@ DUPLICATES = Counter(
 IGNORED = Counter("holdfast_ignored_total", "Foreign records that update no value", ["topic"])
 REWINDS = Counter("holdfast_rewinds_total", "Replays because Redis lost state", ["topic"])
 REFUSED = Gauge("holdfast_partitions_refused", "Partitions that wait for an operator")
+SETTINGS_READ = Gauge(
+    "holdfast_settings_read",
+    "1 while what operators set is read to its end; else nothing is released",
+)
 RELEASES = Counter("holdfast_releases_total", "Releases made")
 CONFIRMS = Counter("holdfast_confirms_total", "Confirms sent, one per value and node batch")
 REDIS_ERRORS = Counter("holdfast_redis_errors_total", "Calls that Redis did not answer")

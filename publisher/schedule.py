@@ -31,6 +31,12 @@ class Schedule(Generic[Key]):
         if due < self._due.get(key, float("inf")):
             self.set(key, due)
 
+    def hasten(self, due: float) -> None:
+        """Make whatever is due later due at `due`."""
+        for key, later in list(self._due.items()):
+            if later > due:
+                self.set(key, due)
+
     def drop(self, key: Key) -> None:
         """Forget `key`, if it is there."""
         self._due.pop(key, None)

@@ -223,6 +223,7 @@ def environment(
         "HOLDFAST_ORIGIN_URLS": urls(origins(sizes)),
         "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
+        "HOLDFAST_OPERATOR_TOKENS": f"operator:{secrets['operator_token']}",
         # Marks every process of this stack, so that `down` finds the ones that were orphaned.
         "HOLDFAST_STACK": str(folder),
         "PYTHONUNBUFFERED": "1",

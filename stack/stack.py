@@ -21,6 +21,7 @@ from confluent_kafka import Producer
 from supervisor.xmlrpc import SupervisorTransport
 
 from holdfast import values as values_toml
+from holdfast.desk_api import DeskApi
 from holdfast.errors import HoldfastError
 from stack import certificate as certificates
 from stack import configure, orphans, ports, probes
@@ -29,6 +30,7 @@ from stack.serverless import emulator
 from stack.serverless.parts import parts as function_parts
 
 READY_TIMEOUT_S = 90.0
+SECRETS = ("grip_key", "fastly_key", "operator_token")
 
 
 class StackError(HoldfastError):
@@ -103,7 +105,7 @@ class Stack:
                 shutil.rmtree(self.dir / name, ignore_errors=True)
         (self.dir / "logs").mkdir(exist_ok=True)
         (self.dir / "events.jsonl").unlink(missing_ok=True)
-        keys = {name: configure.secret(self.dir, name) for name in ("grip_key", "fastly_key")}
+        keys = {name: configure.secret(self.dir, name) for name in SECRETS}
         self._ports = ports.choose(
             self.dir / "ports.json",
             port_names(self._sizes),
@@ -341,6 +343,16 @@ class Stack:
     @property
     def grip_key(self) -> str:
         return self.settings()["HOLDFAST_GRIP_KEY"]
+
+    @property
+    def operator_token(self) -> str:
+        """What an operator of this stack sends to /api/."""
+        return self.settings()["HOLDFAST_OPERATOR_TOKENS"].partition(":")[2]
+
+    @property
+    def desk(self) -> DeskApi:
+        """The operators' API of this stack."""
+        return DeskApi(self.url, self.operator_token)
 
     def settings(self) -> dict[str, str]:
         """The environment of the origin and the publisher."""

@@ -221,6 +221,59 @@ MUTANTS = (
         "tests/unit/test_catch_up.py",
     ),
     Mutant(
+        "a new rate counts for the time before it",
+        "holdfast/lua/bucket.lua",
+        "elapsed * tonumber(old_rate) / 1e6",
+        "elapsed * tonumber(rate) / 1e6",
+        "tests/integration/test_release.py",
+    ),
+    Mutant(
+        "a new burst is full at once",
+        "holdfast/lua/bucket.lua",
+        "  tokens = math.min(tonumber(burst), tonumber(old_burst), tokens)\n",
+        "  tokens = math.min(tonumber(burst), tokens)\n"
+        "  if old_burst ~= burst then tokens = tonumber(burst) end\n",
+        "tests/integration/test_release.py",
+    ),
+    Mutant(
+        "a takeover before the pause is read",
+        "publisher/tuner.py",
+        "return self._looked and self.seen >= self._replay_to",
+        "return self._looked",
+        "tests/integration/test_publisher_tuning.py",
+    ),
+    Mutant(
+        "release by settings that others have not read",
+        "holdfast/lua/release.lua",
+        "if read ~= ARGV[13] then",
+        "if false then",
+        "tests/integration/test_publisher_tuning.py",
+    ),
+    Mutant(
+        "the budget for who asks first",
+        "holdfast/lua/budget.lua",
+        "if tokens >= ahead + 1 then",
+        "if tokens >= 1 then",
+        "tests/integration/test_budget.py",
+    ),
+    Mutant(
+        "settings written by several at once",
+        "origin/settings_log.py",
+        '"transactional.id": TRANSACTIONAL_ID,',
+        '"transactional.id": f"{TRANSACTIONAL_ID}-{id(self)}",',
+        "tests/e2e/test_operators.py::test_of_origins_that_write_at_once_none_overwrites_unseen",
+    ),
+    Mutant(
+        "operators' answers shared at the edge",
+        "fastly/edge.vcl",
+        """    if (req.http.X-Path ~ "^/(api|console)(/|$)") {
+        return (pass);
+    }
+""",
+        "",
+        "tests/vcl/test_stories.py",
+    ),
+    Mutant(
         "lines of events end at LF only",
         "holdfast/formats.py",
         'if b"\\n" in data or b"\\r" in data:',

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import redis
 from confluent_kafka import Producer
 
 from holdfast.values import HOME_TOPIC
@@ -31,8 +30,7 @@ class Chain:
                 "partitioner": "murmur2_random",
             }
         )
-        with redis.Redis.from_url(stack.redis_url) as client:
-            client.hset(f"bucket:{VALUE}", mapping=UNLIMITED)
+        stack.desk.call("PUT", f"values/{VALUE}/rate", UNLIMITED, etag="*")
 
     def publish(self) -> None:
         """One update, acknowledged by Kafka; its version is not known here."""

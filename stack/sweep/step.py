@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import redis
 import requests
 
 from holdfast.errors import HoldfastError
@@ -19,7 +18,7 @@ from stack.stack import Stack
 from stack.sweep.counts import count
 
 VALUE = "counter"
-UNLIMITED = 1_000_000  # what the bucket takes for "no limit"
+UNLIMITED = 1_000_000  # the most that may be set: no limit
 PATIENCE_S = 30.0
 
 
@@ -112,12 +111,11 @@ def measure(stack: Stack, rate: float, load: Load, seconds: float) -> Measured:
 
 
 def set_rate(stack: Stack, rate: float) -> None:
-    """As an operator does (docs/operating.md). One release at once, unless it is unlimited."""
-    bucket = {"rate": rate, "burst": 1}
+    """As an operator does. One release at once, unless it is unlimited."""
+    knobs = {"rate": rate, "burst": 1}
     if math.isinf(rate):
-        bucket = {"rate": UNLIMITED, "burst": UNLIMITED}
-    with redis.Redis.from_url(stack.redis_url) as client:
-        client.hset(f"bucket:{VALUE}", mapping={**bucket, "tokens": 1})
+        knobs = {"rate": UNLIMITED, "burst": UNLIMITED}
+    stack.desk.call("PUT", f"values/{VALUE}/rate", knobs, etag="*")
 
 
 def snapshot(stack: Stack) -> dict[str, int]:

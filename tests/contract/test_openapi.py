@@ -50,6 +50,11 @@ def _without_streams():
 SCHEMA = schemathesis.openapi.from_dict(_without_streams()).include(path_regex="^/values/")
 
 
+# What changes something is tried in tests/integration/test_operators_api.py: here it would change
+# the rates of all the other tests.
+DESK = schemathesis.openapi.from_dict(_without_streams()).include(path_regex="^/api/", method="GET")
+
+
 def test_the_document_is_valid_openapi():
     validate(DOCUMENT)
 
@@ -69,3 +74,19 @@ def test_the_document_has_the_routes_of_the_contract():
 )
 def test_the_front_door_answers_as_the_document_says(case, stack):
     case.call_and_validate(base_url=stack.url, checks=CHECKS, timeout=15)
+
+
+@DESK.parametrize()
+@settings(
+    max_examples=10,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+def test_the_operators_api_answers_as_the_document_says(case, stack):
+    case.call_and_validate(
+        base_url=stack.url,
+        checks=CHECKS,
+        timeout=15,
+        headers={"Authorization": f"Bearer {stack.operator_token}"},
+    )

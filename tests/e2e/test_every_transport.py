@@ -44,11 +44,11 @@ LISTENERS: dict[str, Callable[[str], Listener]] = {
 
 
 @pytest.fixture(autouse=True)
-def fast(redis_client):
+def fast(stack):
     """Many releases, so that listeners have something to mix up."""
-    redis_client.hset(f"bucket:{NAME}", mapping={"rate": 50, "burst": 50})
+    stack.desk.call("PUT", f"values/{NAME}/rate", {"rate": 50, "burst": 50}, etag="*")
     yield
-    redis_client.hdel(f"bucket:{NAME}", "rate", "burst")
+    stack.desk.call("DELETE", f"values/{NAME}/rate", etag="*")
 
 
 @contextmanager

@@ -108,23 +108,6 @@ def test_a_foreign_topic_updates_a_family_by_its_field(stack):
         until(lambda: viewer.values[-1] == 25.5, "a tick beyond the threshold")
 
 
-def test_a_rate_set_in_redis_counts_at_once(stack, redis_client):
-    redis_client.hset("bucket:visits", "rate", 50)
-    redis_client.hset("bucket:visits", "burst", 50)
-    try:
-        with Viewer(stack.url, "/values/visits?as=sse") as viewer:
-            viewer.wait_connected()
-            seen = len(viewer.versions)
-            for _ in range(10):
-                value = snapshot(stack.url, "visits")["value"]
-                assert post(stack.url, "visits", {"add": 1}).status_code == 202
-                until(lambda wanted=value + 1: viewer.values[-1] == wanted, "a fast release")
-            assert len(viewer.versions) == seen + 10
-            viewer.assert_increasing()
-    finally:
-        redis_client.hdel("bucket:visits", "rate", "burst")
-
-
 def test_history_holds_the_releases_in_order(stack):
     post(stack.url, "counter", {"add": 1})
     newest = until(

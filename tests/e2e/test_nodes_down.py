@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-import redis
 
 from publisher.patience import LEAST_S
 from stack.layout import Sizes
@@ -35,8 +34,7 @@ SLOWER_S = 0.2  # at most, in the middle: single ones may meet a busy machine
 @pytest.fixture(scope="module")
 def stack():
     with temporary_stack(VALUES, sizes=Sizes(varnishes=2, pushpins=2)) as stack:
-        with redis.Redis.from_url(stack.redis_url) as client:
-            client.hset("bucket:visits", mapping={"rate": 1000, "burst": 1000})
+        stack.desk.call("PUT", "values/visits/rate", {"rate": 1000, "burst": 1000}, etag="*")
         yield stack
 
 

@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from holdfast.logs import Log
+from holdfast.operator_settings import TOPIC
 from holdfast.state import Partition
+
+SETTINGS = (TOPIC, 0)
 
 
 class Message(NamedTuple):
@@ -54,6 +57,9 @@ class FakeLog:
     partitions: dict[tuple[str, int], list[Message]] = field(default_factory=dict)
     low: dict[tuple[str, int], int] = field(default_factory=dict)
     topic_id: str = "first"
+
+    def __post_init__(self) -> None:
+        self.partitions.setdefault(SETTINGS, [])
 
     def re_create(self, place: tuple[str, int]) -> None:
         """As if somebody deleted the topic and created it again."""

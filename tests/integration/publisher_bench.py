@@ -8,11 +8,13 @@ import redis
 
 from holdfast.config import Settings
 from holdfast.errors import UnavailableError
+from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import Counted, Fold, Partition, Series, State
 from holdfast.values import Values, parse
 from publisher.announce import Announcement
 from publisher.loop import Publisher
 from publisher.push import Publication
+from publisher.tuner import Tuner
 from tests.integration.fake_kafka import FakeConsumer, FakeLog, FakeLogs, FakeProducer
 
 VALUES = """
@@ -160,6 +162,7 @@ class PublisherBench:
             settings or Settings(),
             self.values,
             self.state,
+            Tuner(SettingsMirror(client)),
             FakeLogs(log),
             self.consumer,
             self.producer,

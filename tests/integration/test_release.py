@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 import pytest
 
-from holdfast.state import HISTORY_LENGTH, Owed, Partition, Released, State, Wait
+from holdfast.operator_settings import Setting
+from holdfast.settings_mirror import SettingsMirror
+from holdfast.state import (
+    HISTORY_LENGTH,
+    OtherSettings,
+    Owed,
+    Partition,
+    Paused,
+    Released,
+    State,
+    Wait,
+)
 from holdfast.values import Rules
 from tests.integration.folds import adds, sets
 
@@ -31,8 +44,8 @@ class Bench:
         self.state.apply(self.partition, 0, 0, [sets(name, self.offset, value)])
         self.offset += 1
 
-    def release(self, rules: Rules, now: int | None = T0, **budget: float):
-        (result,) = self.state.release(self.partition, [rules], now_us=now, **budget)
+    def release(self, rules: Rules, now: int | None = T0, **more: object):
+        (result,) = self.state.release(self.partition, [rules], now_us=now, **more)
         return result
 
     def announce(self, name: str, version: int) -> None:
@@ -46,6 +59,15 @@ class Bench:
 @pytest.fixture
 def bench(state, partition):
     return Bench(state, partition)
+
+
+@pytest.fixture
+def mirror(client):
+    return SettingsMirror(client)
+
+
+def setting(key: str, version: int) -> Setting:
+    return Setting(key, version, "alice", 1_764_000_000_000, {"rate": 2})
 
 
 COUNTER = Rules("counter", "sum", rate=1.0, burst=1)
@@ -148,71 +170,146 @@ def test_a_bucket_holds_no_more_than_its_burst(bench):
     assert [type(result) for result in results] == [Released, Released, Wait]
 
 
-def test_a_rate_in_the_bucket_overrides_the_configured_one_at_once(bench, client):
+# -- a change of rate and burst
+
+
+def retuned(**knobs):
+    return replace(COUNTER, **knobs)
+
+
+def test_a_change_of_rate_counts_from_the_moment_it_is_made(bench):
     bench.add()
     bench.release(COUNTER)
     bench.add()
-    assert bench.release(COUNTER, T0 + 100_000) == Wait(900)
-    client.hset("bucket:counter", "rate", 10)
-    assert isinstance(bench.release(COUNTER, T0 + 100_000), Released)
-    client.hset("bucket:counter", mapping={"rate": 1000, "burst": 2})
-    for _ in range(2):
+    assert bench.release(COUNTER, T0 + 500_000) == Wait(500)
+    fast, slow = retuned(rate=10.0), retuned(rate=0.5)
+    assert bench.release(fast, T0 + 500_000) == Wait(50)  # half a token is there
+    assert bench.release(slow, T0 + 525_000) == Wait(500)  # three quarters of one
+    assert isinstance(bench.release(slow, T0 + 1_025_000), Released)
+
+
+def test_what_filled_by_the_old_rate_is_kept_also_when_nothing_was_to_be_released(bench):
+    bench.add()
+    version = bench.release(COUNTER).snapshot.version
+    bench.announce("counter", version)
+    assert bench.release(retuned(rate=0.1), T0 + 500_000) is None
+    bench.add()
+    assert bench.release(retuned(rate=0.1), T0 + 1_500_000) == Wait(4_000)  # 0.5 + 0.1
+
+
+@pytest.mark.parametrize("idle_s", [0.1, 3600])
+def test_no_change_of_rate_or_burst_lets_a_burst_through(bench, idle_s):
+    """However often and however far: there is never more than what the bucket held."""
+    bench.add()
+    bench.release(COUNTER)
+    now, released = T0 + int(idle_s * SECOND), 0
+    for _ in range(50):
+        for rules in (retuned(rate=1e6, burst=1000), retuned(rate=0.001), COUNTER):
+            bench.add()
+            released += isinstance(bench.release(rules, now), Released)
+    assert released == (1 if idle_s >= 1 else 0)
+
+
+def test_a_raised_burst_fills_up_from_what_was_there(bench):
+    bench.add()
+    bench.release(COUNTER)
+    bench.add()
+    assert isinstance(bench.release(retuned(burst=5), T0 + 10 * SECOND), Released)
+    bench.add()
+    assert bench.release(retuned(burst=5), T0 + 10 * SECOND) == Wait(1000)
+    results = []
+    for _ in range(6):
         bench.add()
-        assert isinstance(bench.release(COUNTER, T0 + SECOND), Released)
-    bench.add()
-    assert bench.release(COUNTER, T0 + SECOND) == Wait(1)
+        results.append(type(bench.release(retuned(burst=5), T0 + 20 * SECOND)))
+    assert results == [Released] * 5 + [Wait]
 
 
-def test_a_rate_of_0_in_the_bucket_pauses_the_value_until_it_is_raised(bench, client):
+def test_a_lowered_burst_takes_saved_tokens_away(bench):
     bench.add()
-    bench.release(COUNTER)
-    client.hset("bucket:counter", "rate", 0)
-    bench.add()
-    assert bench.release(COUNTER, T0 + 1000 * SECOND) == Wait(3_600_000)
-    client.hset("bucket:counter", "rate", 1)
-    assert isinstance(bench.release(COUNTER, T0 + 1000 * SECOND), Released)
-
-
-def test_a_lower_burst_in_the_bucket_takes_saved_tokens_away(bench, client):
-    rules = Rules("counter", "sum", rate=0.001, burst=100)
-    bench.add()
-    bench.release(rules)
-    client.hset("bucket:counter", "burst", 1)
+    bench.release(retuned(rate=0.001, burst=100))
     for expected in (Released, Wait):
         bench.add()
-        assert isinstance(bench.release(rules), expected)
+        assert isinstance(bench.release(retuned(rate=0.001)), expected)
 
 
-def test_the_budget_bounds_all_values_together(bench):
-    budget = {"budget_rate": 1.0, "budget_burst": 3}
+def test_releases_fit_the_bucket_exactly_through_any_changes(bench):
+    """Against a bucket that is worked out in whole numbers: microtokens per microsecond."""
+    random = Random(8)
+    tokens, burst, rate, now = 10**12, 1, 1, T0
+    expected, made = 0, 0
+    for _ in range(2000):
+        step = random.choice([1_000, 10_000, 250_000, 1_000_000])
+        now += step
+        tokens = min(burst * 10**12, tokens + rate * step * 10**6)
+        if random.random() < 0.05:
+            rate, burst = random.choice([1, 2, 5, 10]), random.choice([1, 3])
+            tokens = min(burst * 10**12, tokens)
+        bench.add()
+        made += isinstance(bench.release(retuned(rate=rate, burst=burst), now), Released)
+        if tokens >= 10**12:
+            tokens -= 10**12
+            expected += 1
+        assert made == expected
+    assert made > 300
+
+
+# -- a pause
+
+
+def test_a_paused_value_takes_updates_and_releases_nothing(bench):
+    bench.add()
+    version = bench.release(COUNTER).snapshot.version
+    bench.announce("counter", version)
+    bench.add(number=4)
+    assert bench.release(retuned(paused=True), T0 + 1000 * SECOND) == Paused()
+    assert bench.state.view(COUNTER).snapshot.version == version
+    assert bench.dirty == ["counter"]
+    assert bench.release(COUNTER, T0 + 1000 * SECOND).snapshot.json == b"5"
+
+
+def test_a_paused_value_s_bucket_fills_and_holds_no_more_than_its_burst(bench):
+    bench.add()
+    bench.release(COUNTER)
+    bench.add()
+    assert bench.release(retuned(paused=True), T0 + 400_000) == Paused()
+    assert bench.release(COUNTER, T0 + 400_000) == Wait(600)
+    assert bench.release(retuned(paused=True), T0 + 3600 * SECOND) == Paused()
     results = []
-    for index in range(5):
-        bench.add(f"sum.{index}")
-        results.append(bench.release(Rules(f"sum.{index}", "sum"), **budget))
-    assert [type(result) for result in results] == [Released] * 3 + [Wait] * 2
-    assert results[-1] == Wait(1000)
-    # What it delayed is released once the budget allows it.
-    assert isinstance(bench.release(Rules("sum.4", "sum"), T0 + SECOND, **budget), Released)
+    for _ in range(2):
+        results.append(type(bench.release(COUNTER, T0 + 3600 * SECOND)))
+        bench.add()
+    assert results == [Released, Wait]
 
 
-def test_a_value_that_waits_for_the_budget_keeps_its_own_token(bench, client):
-    budget = {"budget_rate": 0.5, "budget_burst": 1}
-    bench.add("visits")
-    bench.release(Rules("visits", "sum"), **budget)
+def test_what_a_paused_value_still_owes_its_viewers_is_announced(bench):
     bench.add()
-    assert bench.release(COUNTER, **budget) == Wait(2000)
-    assert not client.exists("bucket:counter")
-    assert isinstance(bench.release(COUNTER, T0 + 2 * SECOND, **budget), Released)
+    version = bench.release(COUNTER).snapshot.version
+    assert bench.release(retuned(paused=True), T0 + SECOND) == Owed(version)
+    bench.announce("counter", version)
+    assert bench.release(retuned(paused=True), T0 + SECOND) is None
 
 
-def test_a_value_that_waits_for_its_own_token_leaves_the_budget_alone(bench, client):
-    budget = {"budget_rate": 1.0, "budget_burst": 10}
+# -- who has read which settings
+
+
+@pytest.mark.parametrize("read", [2, 4])
+def test_who_has_read_other_settings_than_redis_knows_releases_nothing(bench, mirror, read):
     bench.add()
-    bench.release(COUNTER, **budget)
-    before = client.hgetall("budget")
-    bench.add()
-    assert bench.release(COUNTER, **budget) == Wait(1000)
-    assert client.hgetall("budget") == before
+    assert bench.release(COUNTER, settings=3) == OtherSettings(-1)
+    mirror.write("id", 3, [])
+    assert bench.release(COUNTER, settings=read) == OtherSettings(3)
+    assert isinstance(bench.release(COUNTER, settings=3), Released)
+
+
+def test_settings_that_redis_was_told_are_replaced_by_newer_ones_only(mirror):
+    first, second = setting("value:counter", 3), setting("pause:counter", 5)
+    assert mirror.write("id", 4, [first]) == 4
+    assert mirror.write("id", 6, [second]) == 6
+    assert mirror.write("id", 4, [first]) == 6
+    assert (mirror.position(), list(mirror.read().tuning)) == (6, [second])
+    # A topic that was created again begins anew.
+    assert mirror.write("another", 1, [first]) == 1
+    assert list(mirror.read().tuning) == [first]
 
 
 def test_32_threads_with_one_token_make_exactly_one_release(shared_redis, bench):
@@ -275,13 +372,12 @@ def test_a_clock_that_goes_back_earns_no_tokens(bench):
 def test_a_clock_that_goes_back_an_hour_does_not_silence_a_value_for_an_hour(bench):
     """The empty bucket fills by the new clock from the moment it is first looked at."""
     back = T0 - 3600 * SECOND
-    budget = {"budget_rate": 1.0, "budget_burst": 1}
     bench.add()
-    bench.release(COUNTER, **budget)
+    bench.release(COUNTER)
     bench.add()
-    assert bench.release(COUNTER, back, **budget) == Wait(1000)
-    assert bench.release(COUNTER, back + SECOND // 2, **budget) == Wait(500)
-    assert isinstance(bench.release(COUNTER, back + SECOND, **budget), Released)
+    assert bench.release(COUNTER, back) == Wait(1000)
+    assert bench.release(COUNTER, back + SECOND // 2) == Wait(500)
+    assert isinstance(bench.release(COUNTER, back + SECOND), Released)
 
 
 def test_a_clock_that_goes_back_an_hour_does_not_stretch_a_settle_by_an_hour(bench, client):

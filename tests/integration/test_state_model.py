@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import Partition, State, Wait
 from holdfast.updates import INT64_MAX, INT64_MIN, Update
 from holdfast.values import Rules
 from publisher.fold import Step, fold, series
-from tests.simulation.model_redis import DAY_MS, ModelRedis, ModelState
+from tests.simulation.model_redis import DAY_MS, ModelMirror, ModelRedis, ModelState
 
 PARTITIONS = [Partition("updates", 0), Partition("updates", 1)]
 SUM, LATEST = Rules("counter", "sum"), Rules("headline", "latest", rate=5.0, burst=3)
@@ -33,6 +36,8 @@ class Scripts(RuleBasedStateMachine):
         self.real = State(self.client)
         self.server = ModelRedis(START_US)
         self.model = ModelState(self.server)
+        self.real_mirror, self.model_mirror = SettingsMirror(self.client), ModelMirror(self.server)
+        self.rules = {"counter": SUM, "headline": LATEST}
         self.now_us = START_US
         self.time_ms = 1000
         self.logs = {partition: [] for partition in PARTITIONS}
@@ -87,11 +92,35 @@ class Scripts(RuleBasedStateMachine):
         if crash != 1:
             self.both("advance", where, 0, first, first + len(batch))
 
-    @rule(where=WHERE, rules=st.sampled_from([SUM, LATEST]), ahead=st.sampled_from([0, 0, 0, 1]))
-    def release(self, where, rules, ahead):
+    @rule(
+        which=st.sampled_from([SUM, LATEST]),
+        knobs=st.sampled_from(
+            [{"rate": 4.0}, {"rate": 0.5, "burst": 2}, {"burst": 5}, {"paused": True}, {}]
+        ),
+    )
+    def retune(self, which, knobs):
+        """An operator changes the rules of a value; the publisher asks with them from then on."""
+        self.rules[which.name] = replace(which, **knobs)
+
+    @rule(topic_id=st.sampled_from(["first", "first", "second"]), position=st.integers(0, 3))
+    def tell_settings(self, topic_id, position):
+        told = self.model_mirror.write(topic_id, position, [])
+        assert self.real_mirror.write(topic_id, position, []) == told
+
+    @rule(
+        where=WHERE,
+        name=st.sampled_from(["counter", "headline"]),
+        ahead=st.sampled_from([0, 0, 0, 1]),
+        settings=st.sampled_from([None, None, None, -1, 0, 1]),
+    )
+    def release(self, where, name, ahead, settings):
+        rules = self.rules[name]
         position = (self.model.known(where).offset or 0) + ahead
-        (expected,) = self.model.release(where, [rules], position=position, now_us=self.now_us)
-        (real,) = self.real.release(where, [rules], position=position, now_us=self.now_us)
+        if settings is not None:
+            settings += self.model_mirror.position()
+        more = {"position": position, "settings": settings, "now_us": self.now_us}
+        (expected,) = self.model.release(where, [rules], **more)
+        (real,) = self.real.release(where, [rules], **more)
         if isinstance(expected, Wait):
             assert abs(real.ms - expected.ms) <= 1  # a double less in one of them
         else:
@@ -120,6 +149,7 @@ class Scripts(RuleBasedStateMachine):
 
     @invariant()
     def both_know_the_same(self):
+        assert self.real_mirror.position() == self.model_mirror.position()
         for partition in PARTITIONS:
             assert self.real.known(partition) == self.model.known(partition)
             assert sorted(self.real.dirty(partition)) == self.model.dirty(partition)

@@ -11,14 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from holdfast.budget import NO_BUDGET, Budget
+from holdfast.operator_settings import Setting
 from holdfast.snapshots import Snapshot
 from holdfast.state import (
     Counted,
     Fold,
     Known,
     Lost,
+    OtherSettings,
     Owed,
     Partition,
+    Paused,
     Released,
     ReleaseResult,
     Series,
@@ -68,6 +72,8 @@ class Value:
 class Bucket:
     tokens: float
     at_us: int
+    rate: float
+    burst: int
 
 
 @dataclass
@@ -81,6 +87,7 @@ class Data:
     released: dict[Partition, dict[str, int]] = field(default_factory=dict)
     buckets: dict[str, Bucket] = field(default_factory=dict)
     ready: dict[str, tuple[int, dict[int, str]]] = field(default_factory=dict)
+    settings: tuple[str, int, dict[str, Setting]] | None = None
 
 
 class ModelRedis:
@@ -239,18 +246,27 @@ class ModelState:
         values: Sequence[Rules],
         *,
         position: int = 0,
-        budget_rate: float = 0.0,
-        budget_burst: int = 1,
+        budget: Budget = NO_BUDGET,
+        settings: int | None = None,
         now_us: int | None = None,
     ) -> list[ReleaseResult]:
+        """Without a budget: that is tests/integration/test_budget.py's."""
+        assert budget == NO_BUDGET
         now = self.server.time_us if now_us is None else now_us
-        return [self._release(partition, rules, position, now) for rules in values]
+        return [self._release(partition, rules, position, settings, now) for rules in values]
+
+    def spend(self, keys: int, budget: Budget) -> None:
+        assert budget == NO_BUDGET
 
     def _release(
-        self, partition: Partition, rules: Rules, position: int, now: int
+        self, partition: Partition, rules: Rules, position: int, settings: int | None, now: int
     ) -> ReleaseResult:
         if self._data.offsets.get(partition, 0) < position:
             return Lost()
+        told = -1 if self._data.settings is None else self._data.settings[1]
+        if settings not in (None, told):
+            return OtherSettings(told)
+        tokens = self._fill(rules, now)
         name, value = rules.name, self._data.values.get(rules.name, Value())
         dirty = self._data.dirty.setdefault(partition, set())
         if value.value is None or value.settled:
@@ -258,16 +274,11 @@ class ModelState:
                 return Owed(value.version)
             dirty.discard(name)
             return None
-        bucket = self._data.buckets.get(name)
-        tokens = float(rules.burst)
-        if bucket is not None:
-            elapsed = now - bucket.at_us
-            if elapsed < 0:
-                elapsed, bucket.at_us = 0, now
-            tokens = min(rules.burst, bucket.tokens + elapsed * rules.rate / 1e6)
+        if rules.paused:
+            return Paused()
         if tokens < 1:
             return Wait(math.ceil(min((1 - tokens) / rules.rate, 3600) * 1000))
-        self._data.buckets[name] = Bucket(round(tokens - 1, 9), now)
+        self._data.buckets[name] = Bucket(round(tokens - 1, 9), now, rules.rate, rules.burst)
         ms = now // 1000
         assert value.value is not None
         before, value.reissue = max(value.version, value.reissue), 0
@@ -276,6 +287,17 @@ class ModelState:
         dirty.add(name)
         self._data.released.setdefault(partition, {})[name] = ms
         return Released(snapshot)
+
+    def _fill(self, rules: Rules, now: int) -> float:
+        bucket = self._data.buckets.get(rules.name)
+        if bucket is None:
+            return rules.burst
+        elapsed = max(0, now - bucket.at_us)
+        tokens = bucket.tokens + elapsed * bucket.rate / 1e6
+        tokens = min(bucket.burst, rules.burst, tokens)
+        if now < bucket.at_us or (bucket.rate, bucket.burst) != (rules.rate, rules.burst):
+            self._data.buckets[rules.name] = Bucket(tokens, now, rules.rate, rules.burst)
+        return tokens
 
     def announced(self, partition: Partition, versions: Iterable[tuple[str, int]]) -> None:
         for name, version in versions:
@@ -316,3 +338,21 @@ class ModelState:
         ready = count > 0 and all(vouched.get(number) == mine for number in range(count))
         value: Any = self._data.values.get(rules.name)
         return View(ready, None if value is None else value.released)
+
+
+class ModelMirror:
+    """As holdfast.settings_mirror.SettingsMirror, its publisher's half."""
+
+    def __init__(self, server: ModelRedis) -> None:
+        self.server = server
+
+    def write(self, topic_id: str, position: int, settings: Iterable[Setting]) -> int:
+        told = self.server.data.settings
+        if told is None or told[0] != topic_id or told[1] < position:
+            told = (topic_id, position, {setting.key: setting for setting in settings})
+            self.server.data.settings = told
+        return told[1]
+
+    def position(self) -> int:
+        told = self.server.data.settings
+        return -1 if told is None else told[1]

@@ -19,9 +19,12 @@ import requests
 from holdfast.config import Settings
 from holdfast.errors import UnavailableError
 from holdfast.formats import EVERYTHING
+from holdfast.operator_settings import Change
 from holdfast.snapshots import Snapshot
+from holdfast.state import Released
+from holdfast.tuning import Tuning
 from holdfast.updates import INT64_MAX, INT64_MIN
-from holdfast.values import parse
+from holdfast.values import Rules, parse
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.fleet import EVERY_S, Fleet
@@ -31,8 +34,9 @@ from publisher.nodes import READ_TIMEOUT_S, Node
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import INTERVAL_S
-from tests.integration.fake_kafka import FakeConsumer, FakeLog, FakeLogs, FakeProducer
-from tests.simulation.model_redis import DAY_MS, Data, ModelRedis, ModelState
+from publisher.tuner import Tuner
+from tests.integration.fake_kafka import SETTINGS, FakeConsumer, FakeLog, FakeLogs, FakeProducer
+from tests.simulation.model_redis import DAY_MS, Data, ModelMirror, ModelRedis, ModelState
 
 START_US = 1_764_000_000_000_000
 PLACES = (("updates", 0), ("updates", 1))
@@ -73,10 +77,23 @@ class FlakyState(ModelState):
         self.dead = False
 
 
-def _flaky(name: str) -> Callable[..., Any]:
-    plain = getattr(ModelState, name)
+class FlakyMirror(ModelMirror):
+    """The same connection, for the settings."""
 
-    def call(self: FlakyState, *args: Any, **kwargs: Any) -> Any:
+    def __init__(self, state: FlakyState) -> None:
+        super().__init__(state.server)
+        self.world = state.world
+        self.state = state
+
+    @property
+    def dead(self) -> bool:
+        return self.state.dead
+
+
+def _flaky(model: type, name: str) -> Callable[..., Any]:
+    plain = getattr(model, name)
+
+    def call(self: FlakyState | FlakyMirror, *args: Any, **kwargs: Any) -> Any:
         world = self.world
         if self.dead:
             raise Crash
@@ -88,6 +105,10 @@ def _flaky(name: str) -> Callable[..., Any]:
         if fate < 0.025:
             raise Crash
         result = plain(self, *args, **kwargs)
+        if name == "release":
+            world.released(args[1], result, kwargs["settings"])
+        elif name == "write":
+            world.told = max(world.told, result)
         if fate < 0.045:
             raise UnavailableError("lost on the way back")
         if fate < 0.05:
@@ -111,7 +132,9 @@ for _name in (
     "released",
     "snapshots",
 ):
-    setattr(FlakyState, _name, _flaky(_name))
+    setattr(FlakyState, _name, _flaky(ModelState, _name))
+for _name in ("write", "position"):
+    setattr(FlakyMirror, _name, _flaky(ModelMirror, _name))
 
 
 # -- the nodes, as HTTP servers
@@ -367,6 +390,7 @@ class Process:
             lambda url: self.connect(url, PushNode(url, newest, world.clock)),
         )
         state: Any = self.state
+        mirror: Any = FlakyMirror(self.state)
         self.announcer = world.make_announcer(state, self.edges, self.pushpins, self.wait)
         self.consumer = FakeConsumer(world.log)
         logs: Any = FakeLogs(world.log)
@@ -376,6 +400,7 @@ class Process:
             Settings(),
             VALUES,
             state,
+            Tuner(mirror),
             logs,
             consumer,
             producer,
@@ -467,6 +492,8 @@ class World:
         self.viewers: list[Viewer] = []
         self.sockets: list[Socket] = []
         self.recoveries = 0
+        self.told = 0
+        self.paused: set[str] = set()
         self.sums = {"counter": 0, "visits": 0}
         self.keys: dict[tuple[str, bytes], int] = {}
         self.latest: tuple[tuple[int, int], int] | None = None
@@ -553,6 +580,38 @@ class World:
             self.latest = max(self.latest or ((0, 0), 0), ((self.time_ms, offset), number))
         elif INT64_MIN <= self.sums[name] + number <= INT64_MAX:
             self.sums[name] += number
+
+    def operate(self) -> None:
+        """An operator changes a rate, pauses a value or lets it go on."""
+        name = self.random.choice(list(HOME))
+        if self.random.random() < 0.5:
+            to = self.random.choice([None, {"rate": 0.5}, {"rate": 10.0, "burst": 3}])
+            self.set_anew(f"value:{name}", to)
+        elif name in self.paused:
+            self.paused.remove(name)
+            self.set_anew(f"pause:{name}", None)
+        else:
+            self.paused.add(name)
+            self.set_anew(f"pause:{name}", {})
+
+    def set_anew(self, key: str, to: dict[str, Any] | None) -> None:
+        record = Change(key, "alice", self.redis.time_us // 1000, None, to).encode()
+        self.log.append(*SETTINGS, key.encode(), None if to is None else record)
+
+    def released(
+        self, values: Sequence[Rules], results: Sequence[object], settings: int | None
+    ) -> None:
+        """What Redis was ever told of settings holds for every release from then on."""
+        for rules, result in zip(values, results, strict=True):
+            if not isinstance(result, Released):
+                continue
+            told = self.redis.data.settings
+            if settings is None or settings < self.told or told is None:
+                raise Broken(f"{rules.name} was released by settings of before {self.told}")
+            written = VALUES.rules(rules.name)
+            assert written is not None
+            if rules != Tuning(told[2].values()).rules(written):
+                raise Broken(f"{rules.name} was released by other rules than were told")
 
     def step(self, who: int) -> None:
         """A turn of a process; it may die in it."""
@@ -645,8 +704,10 @@ class World:
 
     def act(self) -> None:
         fate = self.random.random()
-        if fate < 0.25:
+        if fate < 0.22:
             self.update()
+        elif fate < 0.25:
+            self.operate()
         elif fate < 0.65:
             self.step(self.random.randrange(2))
         elif fate < 0.80:
@@ -677,6 +738,8 @@ class World:
             self.settle(1.0)
         self.dns_down = False
         self.named = self.all_nodes
+        for name in sorted(self.paused):
+            self.set_anew(f"pause:{name}", None)
 
     def settle(self, seconds: float) -> None:
         end = self.now + seconds
