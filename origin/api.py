@@ -72,7 +72,6 @@ def _refused(reason: str, address: str, status: int, detail: str) -> Response:
 
 def never_cached(answer: Response) -> Response:
     answer.headers["Cache-Control"] = answer.headers["Surrogate-Control"] = "no-store"
-    answer.headers["X-Content-Type-Options"] = "nosniff"
     return answer
 
 

@@ -72,7 +72,7 @@ def use(settings):
         state = State(client)
         state.heartbeat(PART, 0, 0, 1, True, "")
         state.apply(PART, 0, 0, [adds("counter", 0, 2)])
-        state.release(PART, [Rules("counter", "sum")], position=1, budget_rate=0, budget_burst=1)
+        state.release(PART, [Rules("counter", "sum")], position=1)
         RelayState(client).put("test", "an id", [0])
         assert RelayState(client).place("test") is not None
         return client.hget("value:counter", "value")
