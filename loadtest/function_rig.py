@@ -9,7 +9,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from loadtest.fanout.server import Server
-from stack import configure, probes
+from stack import commands, probes, render
 from stack.layout import REPO
 from stack.serverless.parts import TIMEOUT_S, parts
 
@@ -62,21 +62,23 @@ class FunctionRig(Server):
         }
 
     def start(self) -> None:
-        configure.render(
-            REPO / "fastly" / "default.vcl",
-            self.folder / "edge.vcl",
-            edge=REPO / "fastly" / "edge.vcl",
-            service="rig",
-            key="of-the-rig",
-            **configure.backends([self.ports["bridge"]], probed=False),
+        edge, pushpin = self.folder / "edge", self.folder / "pushpin"
+        bridge = f"127.0.0.1:{self.ports['bridge']}"
+        render.edge(edge / "default.vcl", [bridge], service="rig", key="of-the-rig", probed=False)
+        varnish = f"127.0.0.1:{self.ports['varnish']}"
+        self.spawn("varnish", *commands.varnishd(edge, varnish, memory="16m"))
+        render.routes(pushpin / "routes", [f"{varnish},over_http"])
+        numbers = {name: self.ports[name] for name in render.PUSHPIN_PORTS if name != "http"}
+        render.pushpin(
+            pushpin,
+            prefix="pushpin-",
+            sig_key=KEY,
+            ports={"http": self.ports["pushpin"], **numbers},
         )
-        self.spawn(
-            "varnish",
-            *("varnishd", "-F", "-j", "none", "-a", f"127.0.0.1:{self.ports['varnish']}"),
-            *("-f", str(self.folder / "edge.vcl"), "-n", str(self.folder / "varnish")),
-            *("-s", "malloc,16m"),
-        )
-        self._pushpin()
+        # The limit paces streams; a WebSocket counts against it for as long as it is open.
+        conf = pushpin / "pushpin.conf"
+        conf.write_text(conf.read_text().replace("max_open_requests=100", "max_open_requests=-1"))
+        self.spawn("pushpin", *commands.pushpin(pushpin))
         own = {
             "GRIP_KEY": KEY,
             "PUBLISH_URL": f"http://127.0.0.1:{self.ports['publish']}/publish/",
@@ -91,34 +93,6 @@ class FunctionRig(Server):
             patience_s=self._patience_s,
         ):
             self.spawn(part.name, *part.command, environment={**own, **part.environment})
-
-    def _pushpin(self) -> None:
-        folder = self.folder / "pushpin"
-        for part in ("run", "log"):
-            (folder / part).mkdir(parents=True)
-        (folder / "routes").write_text(f"* 127.0.0.1:{self.ports['varnish']},over_http\n")
-        configure.render(
-            REPO / "pushpin" / "pushpin.conf",
-            folder / "pushpin.conf",
-            name="pushpin",
-            run=folder / "run",
-            log=folder / "log",
-            routes=folder / "routes",
-            maxconn=20_000,
-            open_requests=-1,
-            subscriptions=20,
-            sig_key=KEY,
-            http_port=self.ports["pushpin"],
-            socket=folder / "run" / "http",
-            **{
-                f"{name}_port": self.ports[name]
-                for name in ("publish", "push", "sub", "command", "metrics")
-            },
-        )
-        # TODO-H6
-        conf = folder / "pushpin.conf"
-        conf.write_text(conf.read_text().replace("max_open_requests=100", "max_open_requests=-1"))
-        self.spawn("pushpin", "pushpin", f"--config={folder / 'pushpin.conf'}")
 
     def _publish_port(self) -> int:
         return self.ports["publish"]
