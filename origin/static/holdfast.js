@@ -6,7 +6,6 @@ import { Past } from "./past.js";
 import { parseSnapshot } from "./snapshot.js";
 import { stateOf } from "./state.js";
 import { Tabs, canShare } from "./tabs.js";
-import { fireDue } from "./timers.js";
 
 const SILENCE_MS = 30_000; // the edge's heartbeat, or a poll's end, and some more
 
@@ -119,11 +118,10 @@ class Watch {
       lead: () => this.#lead(),
       follow: () => this.#follow(),
       question: () => ({ version: this.#version }),
-      answer: ({ version }) => {
-        // Whoever asks may be looked at, while this tab is hidden and its timers are late.
-        fireDue();
-        return { hearing: this.#hearing, ...(version !== this.#version && { json: this.#json }) };
-      },
+      answer: ({ version }) => ({
+        hearing: this.#hearing,
+        ...(version !== this.#version && { json: this.#json }),
+      }),
       hear: ({ reset, json, hearing }) => {
         if (reset) this.#version = -1;
         if (json) this.#take(json);

@@ -5,6 +5,8 @@
 // one that does not answer. They ask, instead of it telling by a timer: browsers hold up timers of hidden
 // tabs, by up to a minute, but not messages.
 
+import { fireDue } from "./timers.js";
+
 const CHECK_MS = 500;
 const QUIET_MS = 500; // after that long without a word a follower asks
 const PATIENCE_MS = [1_200, 1_800]; // and after that long without an answer it takes over, not all at once
@@ -95,6 +97,7 @@ export class Tabs {
   }
 
   #message({ kind, message }) {
+    fireDue(); // whoever asks may be looked at, while this tab is hidden and its timers are late
     if (kind === "asked") {
       if (this.leads) this.tell(this.#part.answer(message));
     } else if (!this.leads) {
@@ -114,6 +117,7 @@ export class Tabs {
   }
 
   #check() {
+    fireDue(); // the machine may have slept
     if (this.leads) return;
     const now = performance.now();
     if (this.#askedAt && now - this.#askedAt > this.#patience) {

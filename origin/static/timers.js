@@ -1,11 +1,12 @@
 // Timers that something else can fire, too, once their time has come: browsers hold up those of hidden
-// tabs, by up to a minute. Messages of other tabs come in time.
+// tabs, by up to a minute, and none of them counts the time that the machine slept. Messages of other
+// tabs come in time, and this clock goes on. (Where it jumps, something is tried again too early.)
 
 const waiting = new Set();
 
 // Calls callback after `ms`; returns what cancels that.
 export function after(ms, callback) {
-  const waiter = { at: performance.now() + ms, fire };
+  const waiter = { at: Date.now() + ms, fire };
   const timer = setTimeout(fire, ms);
   waiting.add(waiter);
   function cancel() {
@@ -21,7 +22,7 @@ export function after(ms, callback) {
 
 // Fires what is overdue.
 export function fireDue() {
-  const now = performance.now();
+  const now = Date.now();
   for (const { at, fire } of [...waiting]) if (at <= now) fire();
 }
 
