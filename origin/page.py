@@ -23,5 +23,7 @@ def get_page() -> Response:
 @blueprint.after_app_request
 def cache_static_files(answer: Response) -> Response:
     if request.endpoint == "static" and answer.status_code == 200:
+        # Scripts of any site may read values; so its pages may load what reads them.
+        answer.headers["Access-Control-Allow-Origin"] = "*"
         cacheable(answer, PAGE_KEY)
     return answer

@@ -38,7 +38,30 @@ PYTEST = (
 SIMULATION = "tests/simulation/test_simulation.py"
 MODEL = "tests/integration/test_state_model.py"
 
+TABS = "tests/browser/test_client.py"
+
 MUTANTS = (
+    Mutant(
+        "leave the lock to a tab that hangs",
+        "origin/static/tabs.js",
+        "this.#queue({ steal: true });",
+        "",
+        f"{TABS}::test_eight_tabs_share_a_connection_and_outlive_who_has_it",
+    ),
+    Mutant(
+        "trust a stream that brings nothing",
+        "origin/static/connection.js",
+        "let cancelDoubt = after(FIRST_MS, () => this.#startPolls());",
+        "let cancelDoubt = () => {};",
+        f"{TABS}::test_polls_stand_in_for_a_stream_that_is_gathered",
+    ),
+    Mutant(
+        "don't refetch after a gap",
+        "origin/static/holdfast.js",
+        "this.#past?.fetch({ again: true })",
+        "null",
+        f"{TABS}::test_a_frozen_tab_comes_back_and_refetches_what_it_missed",
+    ),
     Mutant(
         "skip the REWIND guard",
         "holdfast/lua/apply.lua",

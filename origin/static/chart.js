@@ -12,11 +12,16 @@ export class Chart {
     this.#caption = caption;
   }
 
-  // Add one release; older and known versions are ignored.
-  add({ version, value, text, released_at }) {
-    const last = this.#points.at(-1);
-    if (typeof value !== "number" || !released_at || (last && version <= last.version)) return;
-    this.#points.push({ version, value, text, at: Date.parse(released_at) });
+  // Add releases, in any order; those that are there already, and what can't be drawn, are ignored.
+  add(releases) {
+    const known = new Set(this.#points.map((point) => point.version));
+    const fresh = releases.filter(({ version, value, released_at }) =>
+      typeof value === "number" && released_at && !known.has(version));
+    if (!fresh.length) return;
+    for (const { version, value, text, released_at } of fresh) {
+      this.#points.push({ version, value, text, at: Date.parse(released_at) });
+    }
+    this.#points.sort((one, other) => one.version - other.version);
     this.#points.splice(0, this.#points.length - MOST);
     this.#draw();
   }

@@ -1,116 +1,165 @@
 // watch(name, callbacks): follow one live value, whatever happens to the connection.
+// docs/client.md describes it for pages of other people.
 
-import { Parser } from "./sse.js";
+import { Connection } from "./connection.js";
+import { Past } from "./past.js";
+import { parseSnapshot } from "./snapshot.js";
+import { stateOf } from "./state.js";
+import { Tabs, canShare } from "./tabs.js";
 
-const HEARTBEAT_MS = 20_000; // the edge sends a comment at least this often
-const SILENCE_MS = 2 * HEARTBEAT_MS + 5_000;
-const CONNECT_MS = 15_000;
-const BACKOFF_MS = [250, 15_000];
+const SILENCE_MS = 30_000; // the edge's heartbeat, or a poll's end, and some more
 
-// The snapshot, with its 64-bit value as exact text: JSON.parse would round beyond 2^53.
-export function parseSnapshot(json) {
-  const snapshot = JSON.parse(json);
-  const exact = /"value":\s*(-?\d+)\s*[,}]/.exec(json);
-  snapshot.text = Number.isInteger(snapshot.value) && exact ? exact[1] : show(snapshot.value);
-  return snapshot;
+// callbacks: a function that gets each snapshot, or an object with any of
+//   onValue(snapshot)      the newest release; versions only grow, except after a reset
+//   onState(state)         "connecting", "live", "stale" or "offline"
+//   onHistory(releases)    the last releases, oldest first; at first, and when some were missed
+// options: base, the site of Holdfast (this module's own); share, one connection for all tabs (true).
+// Returns {state, close()}.
+export function watch(name, callbacks, options = {}) {
+  return new Watch(name, callbacks, options);
 }
 
-function show(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
+class Watch {
+  #url;
+  #callbacks;
+  #version = -1;
+  #json = "";
+  #state = "";
+  #hearing = false;
+  #connection = null; // null: another tab has it
+  #tabs = null;
+  #past = null;
+  #closing = new AbortController();
 
-// callbacks: onValue(snapshot), onState("connecting" | "live" | "stale" | "offline").
-// Versions that are shown only grow, except after a reset. Returns {close()}.
-export function watch(name, { onValue, onState = () => {} }) {
-  const base = `/values/${encodeURIComponent(name)}?as=sse`;
-  let version = -1;
-  let failures = 0;
-  let closed = false;
-  let timer = 0;
-  let abort = null;
-  let state = "";
-
-  function set(next) {
-    if (next !== state) onState((state = next));
-  }
-
-  function later() {
-    if (closed) return;
-    set(navigator.onLine === false ? "offline" : version >= 0 ? "stale" : "connecting");
-    // Full jitter: after a restart of the edge not everybody may come back at once.
-    const most = Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** failures++);
-    clearTimeout(timer);
-    timer = setTimeout(connect, Math.random() * most);
-  }
-
-  function take({ event, data }) {
-    if (event === "reset") {
-      version = -1;
-    } else if (event === "message") {
-      const snapshot = parseSnapshot(data);
-      if (snapshot.version > version) {
-        version = snapshot.version;
-        onValue(snapshot);
-      }
+  constructor(name, callbacks, { base = new URL("/", import.meta.url), share = true }) {
+    this.#url = new URL(`/values/${encodeURIComponent(name)}`, base);
+    this.#callbacks = typeof callbacks === "function" ? { onValue: callbacks } : callbacks;
+    if (share && canShare()) this.#tabs = new Tabs(`holdfast ${this.#url}`, this.#part());
+    if (this.#callbacks.onHistory) {
+      this.#past = new Past(`${this.#url}/history`, (releases) => this.#call("onHistory", releases));
+      this.#past.fetch();
     }
+    const listen = (target, type, listener) =>
+      target.addEventListener(type, listener, { signal: this.#closing.signal });
+    listen(window, "online", () => this.#wake());
+    listen(window, "offline", () => this.#hear(false));
+    // A page in the back-forward cache, or frozen, must not keep the others from their connection.
+    listen(window, "pagehide", () => this.#leave());
+    listen(window, "pageshow", ({ persisted }) => persisted && this.#join());
+    listen(document, "freeze", () => this.#leave());
+    listen(document, "resume", () => this.#join());
+    listen(document, "visibilitychange", () => document.hidden || this.#wake());
+    this.#show();
+    this.#join();
   }
 
-  async function connect() {
-    clearTimeout(timer);
-    abort?.abort();
-    const mine = (abort = new AbortController());
-    let silence = setTimeout(() => mine.abort(), CONNECT_MS);
+  get state() {
+    return this.#state;
+  }
+
+  close() {
+    this.#closing.abort();
+    this.#past?.close();
+    this.#leave();
+  }
+
+  #join() {
+    if (this.#tabs) this.#tabs.join();
+    else this.#lead();
+  }
+
+  #leave() {
+    this.#tabs?.leave();
+    this.#follow();
+    this.#hear(false);
+  }
+
+  #lead() {
+    this.#connection ??= new Connection(this.#url, this.#sink());
+  }
+
+  #follow() {
+    this.#connection?.close();
+    this.#connection = null;
+  }
+
+  // Somebody looks again, or there is a network again.
+  #wake() {
+    const connection = this.#connection;
+    if (connection && (!this.#hearing || connection.silence > SILENCE_MS)) connection.renew();
+  }
+
+  // What a connection does with what it hears: it is for this tab and for the others.
+  #sink() {
+    const version = () => this.#version;
+    return {
+      get version() {
+        return version();
+      },
+      take: (json) => {
+        const news = this.#take(json);
+        if (news) this.#tabs?.tell({ json });
+        return news;
+      },
+      reset: () => {
+        this.#version = -1;
+        this.#tabs?.tell({ reset: true });
+      },
+      hear: (hearing) => {
+        if (hearing !== this.#hearing) this.#tabs?.tell({ hearing });
+        this.#hear(hearing);
+      },
+    };
+  }
+
+  // What this tab says to the others and hears of them.
+  #part() {
+    return {
+      lead: () => this.#lead(),
+      follow: () => this.#follow(),
+      question: () => ({ version: this.#version }),
+      answer: ({ version }) => ({
+        hearing: this.#hearing,
+        ...(version !== this.#version && { json: this.#json }),
+      }),
+      hear: ({ reset, json, hearing }) => {
+        if (reset) this.#version = -1;
+        if (json) this.#take(json);
+        if (hearing !== undefined) this.#hear(hearing);
+      },
+    };
+  }
+
+  #take(json) {
+    const snapshot = parseSnapshot(json);
+    if (snapshot.version <= this.#version) return false;
+    // Something between the two was missed, and this shows how it ended. Only who draws a past needs it.
+    if (this.#json && snapshot.prev !== this.#version) this.#past?.fetch({ again: true });
+    this.#version = snapshot.version;
+    this.#json = json;
+    this.#call("onValue", snapshot);
+    return true;
+  }
+
+  #hear(hearing) {
+    this.#hearing = hearing;
+    this.#show();
+  }
+
+  #show() {
+    const known = this.#json !== "";
+    const state = stateOf({ hearing: this.#hearing, known, online: navigator.onLine !== false });
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#call("onState", state);
+  }
+
+  // A fault of the page's own must not end what feeds it.
+  #call(name, ...values) {
     try {
-      const answer = await fetch(version < 0 ? base : `${base}&after=${version}`, {
-        headers: { Accept: "text/event-stream" }, cache: "no-store", signal: mine.signal,
-      });
-      if (!answer.ok || !answer.body) throw new Error(`status ${answer.status}`);
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      const parser = new Parser();
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        clearTimeout(silence);
-        silence = setTimeout(() => mine.abort(), SILENCE_MS);
-        parser.feed(value, take);
-        failures = 0;
-        set("live");
-      }
-    } catch {
-      // Whatever it was, the answer is the same: come back in a while.
+      this.#callbacks[name]?.(...values);
+    } catch (error) {
+      reportError(error);
     }
-    clearTimeout(silence);
-    if (mine === abort) later();
   }
-
-  function now() {
-    failures = 0;
-    if (!closed && state !== "live") connect();
-  }
-
-  function wake() {
-    if (document.visibilityState === "visible") now();
-  }
-
-  function restored(event) {
-    if (event.persisted) connect();
-  }
-
-  addEventListener("online", now);
-  addEventListener("offline", later);
-  addEventListener("pageshow", restored);
-  document.addEventListener("visibilitychange", wake);
-  set("connecting");
-  connect();
-  return {
-    close() {
-      closed = true;
-      clearTimeout(timer);
-      abort?.abort();
-      removeEventListener("online", now);
-      removeEventListener("offline", later);
-      removeEventListener("pageshow", restored);
-      document.removeEventListener("visibilitychange", wake);
-    },
-  };
 }

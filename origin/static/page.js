@@ -1,7 +1,7 @@
 // The live counter page.
 
 import { Chart } from "./chart.js";
-import { parseSnapshot, watch } from "./holdfast.js";
+import { watch } from "./holdfast.js";
 import { sendUpdate } from "./send.js";
 
 const name = document.body.dataset.value;
@@ -16,7 +16,7 @@ function showValue(snapshot) {
   document.title = `${text.slice(0, 40)} · ${name}`;
   // Its age counts from its arrival: this clock and the server's need not agree.
   changedAt = performance.now();
-  chart.add(snapshot);
+  chart.add([snapshot]);
   showAge();
 }
 
@@ -39,20 +39,10 @@ async function add() {
   element("sent").textContent = await sendUpdate(name, { add: 1 });
 }
 
-async function start() {
-  try {
-    const answer = await fetch(`/values/${encodeURIComponent(name)}/history`);
-    const text = await answer.text();
-    // Each release is taken from the text itself: numbers beyond 2^53 stay exact.
-    for (const release of text.match(/\{"name":"[^"]*","value":-?\d+[^{}]*\}/g) ?? []) {
-      chart.add(parseSnapshot(release));
-    }
-  } catch {
-    // The chart then starts with the first release that comes.
-  }
-  watch(name, { onValue: showValue, onState: showState });
-}
-
 element("add").addEventListener("click", add);
 setInterval(showAge, 1000);
-start();
+watch(name, {
+  onValue: showValue,
+  onState: showState,
+  onHistory: (releases) => chart.add(releases),
+});

@@ -1,7 +1,10 @@
 // Sends one update and says what became of it.
 
+import { Backoff } from "./backoff.js";
+import { pause } from "./timers.js";
+
 const PATIENCE_MS = 60_000;
-const BACKOFF_MS = [250, 4_000];
+const MOST_MS = 4_000;
 
 // Not crypto.randomUUID(): browsers have it only on pages that came over TLS or from this machine.
 function newKey() {
@@ -14,7 +17,8 @@ function newKey() {
 export async function sendUpdate(name, update) {
   const key = newKey();
   const deadline = performance.now() + PATIENCE_MS;
-  for (let failures = 0; performance.now() < deadline; failures++) {
+  const backoff = new Backoff(250, MOST_MS);
+  while (performance.now() < deadline) {
     let answer = null;
     try {
       answer = await fetch(`/values/${encodeURIComponent(name)}`, {
@@ -30,8 +34,7 @@ export async function sendUpdate(name, update) {
       const problem = await answer.json().catch(() => ({}));
       return `refused: ${problem.detail ?? answer.status}`;
     }
-    const most = Math.min(BACKOFF_MS[1], BACKOFF_MS[0] * 2 ** failures);
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * most));
+    await pause(backoff.next());
   }
   return "no acknowledgement within a minute: it may not have counted";
 }

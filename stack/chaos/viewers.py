@@ -13,7 +13,7 @@ from itertools import pairwise
 import httpx
 from httpx_sse import EventSource, ServerSentEvent
 
-# As in origin/static/holdfast.js.
+# As in origin/static/backoff.js and request.js.
 BACKOFF_S = (0.25, 15.0)
 CONNECT_S = 15.0
 SILENCE_S = 45.0

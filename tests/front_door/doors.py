@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from stack import configure, ports
 from stack.certificate import Certificate, own
 from stack.layout import POST_RATE, Sizes
@@ -19,6 +22,7 @@ from stack.stack import Stack
 from tests.e2e.viewers import until
 
 AS_FOUND = Path(__file__).with_name("as_found.conf")
+PLAIN = Path(__file__).with_name("plain.conf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def tls_door(stack: Stack) -> Iterator[Door]:
         door = _door(folder)
         numbers = {**json.loads((stack.dir / "ports.json").read_text()), "nginx": door.port}
         configure.nginx(folder, stack.dir, numbers, Sizes(), POST_RATE, door.certificate)
-        with _nginx(folder, door):
+        with _nginx(folder, door.port, door.log):
             yield door
 
 
@@ -60,8 +64,41 @@ def door_as_found(url: str) -> Iterator[Door]:
             key=door.certificate.key,
             upstream=url,
         )
-        with _nginx(folder, door):
+        with _nginx(folder, door.port, door.log):
             yield door
+
+
+@dataclass(frozen=True, slots=True)
+class PlainDoors:
+    """Three that speak HTTP/1.1: one passes all on, one gathers streams, one refuses them.
+
+    refuse: as long as this file is there.
+    """
+
+    direct: str
+    gathering: str
+    refusing: str
+    refuse: Path
+
+    def in_flight(self) -> int:
+        """Requests that are being answered by the three together."""
+        status = httpx.get(f"{self.direct}/_status", timeout=30).raise_for_status().text
+        writing = re.search(r"Writing: (\d+)", status)
+        assert writing is not None, status
+        return int(writing[1]) - 1  # this one
+
+
+@contextmanager
+def plain_doors(url: str) -> Iterator[PlainDoors]:
+    """Somebody's nginx in front of ours, without TLS."""
+    names = ["direct", "gathering", "refusing"]
+    with _folder() as folder:
+        folder.chmod(0o755)  # started by root, nginx looks for `refuse` as somebody else
+        numbers = ports.choose(folder / "ports.json", names, {})
+        configure.render(PLAIN, folder / "nginx.conf", folder=folder, upstream=url, **numbers)
+        urls = {name: f"http://127.0.0.1:{numbers[name]}" for name in names}
+        with _nginx(folder, numbers["direct"], folder / "nginx.log"):
+            yield PlainDoors(**urls, refuse=folder / "refuse")
 
 
 @contextmanager
@@ -81,13 +118,13 @@ def _door(folder: Path) -> Door:
 
 
 @contextmanager
-def _nginx(folder: Path, door: Door) -> Iterator[None]:
+def _nginx(folder: Path, port: int, log: Path) -> Iterator[None]:
     command = ["nginx", "-p", folder, "-c", folder / "nginx.conf", "-e", "stderr"]
-    with door.log.open("wb") as log:
-        process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=log)
+    with log.open("wb") as out:
+        process = subprocess.Popen([*command, "-g", "daemon off;"], stderr=out)
     try:
-        until(lambda: ports.listens(door.port) or process.poll() is not None, "nginx to listen", 30)
-        assert process.poll() is None, door.log.read_text()
+        until(lambda: ports.listens(port) or process.poll() is not None, "nginx to listen", 30)
+        assert process.poll() is None, log.read_text()
         yield
     finally:
         process.terminate()

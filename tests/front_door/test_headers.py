@@ -33,6 +33,7 @@ ANSWERS = {
     "Pushpin hung up": ("GET", "/stream", {"headers": {f"x-{n}": "x" for n in range(70)}}, 503),
 }
 OPEN = {
+    "static file",
     "snapshot",
     "head",
     "history",
