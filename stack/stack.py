@@ -173,6 +173,12 @@ class Stack:
     def wait_ready(self, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Until every part is ready and the front door serves. Raises StackError."""
         started = time.monotonic()
+        # supervisord starts its programs after a first look at its socket, which takes a second
+        # unless somebody asks something.
+        while not self.running:
+            self._check_alive()
+            self._check_deadline(started, timeout_s, "supervisord")
+            time.sleep(0.02)
         waiting = {part.name: part for part in self._parts}
         while waiting:
             for name, part in list(waiting.items()):
