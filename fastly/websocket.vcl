@@ -20,6 +20,7 @@ sub socket_events {
         unset req.http.Content-Length;
         unset req.http.X-After;
         unset req.http.X-Hold;
+        unset req.http.X-Wait;
     }
 }
 

@@ -12,7 +12,7 @@ import msgspec
 from holdfast.errors import UpdateError
 from holdfast.updates import MAX_BODY_BYTES, decode
 
-MAX_SUBSCRIPTIONS = 200  # of one WebSocket; Pushpin's connection_subscription_max too
+MAX_SUBSCRIPTIONS = 100  # of one WebSocket; Pushpin's connection_subscription_max too
 MAX_ID_CHARACTERS = 64
 HEARTBEAT = b'{"type":"heartbeat"}'
 

@@ -17,9 +17,13 @@ REPO = Path(__file__).resolve().parent.parent
 PUSHPIN_MAXCONN = 200_000
 # The cure for storms of streams. Open WebSockets count against it: none for those (nginx paces).
 PUSHPIN_OPEN_REQUESTS = 100
-STREAM_SUBSCRIPTIONS = 20
-SOCKET_SUBSCRIPTIONS = 200  # holdfast.messages.MAX_SUBSCRIPTIONS
-HANDSHAKE_RATE = 300  # of WebSockets, per second
+PUSHPIN_BUFFER = 8192  # bytes, of one connection
+PUSHPIN_SUBSCRIPTIONS = 20  # of one stream
+# What a WebSocket is sent beyond this, before any of it is on its way, Pushpin drops until the next
+# confirm: releases of 100 values at once fit. Memory is taken as it is used.
+SOCKET_BUFFER = 16_384
+SOCKET_SUBSCRIPTIONS = 100  # MAX_SUBSCRIPTIONS in holdfast/messages.py
+HANDSHAKE_RATE = 300  # of WebSockets, per second, at one nginx
 HANDSHAKE_QUEUE = 10_000  # that wait for their turn; beyond it 429
 PUSHPIN_PORTS = ("http", "publish", "push", "sub", "command", "metrics")
 
@@ -117,7 +121,8 @@ def pushpin(
         routes=folder / "routes",
         maxconn=PUSHPIN_MAXCONN,
         open_requests=-1 if sockets else PUSHPIN_OPEN_REQUESTS,
-        subscriptions=SOCKET_SUBSCRIPTIONS if sockets else STREAM_SUBSCRIPTIONS,
+        subscriptions=SOCKET_SUBSCRIPTIONS if sockets else PUSHPIN_SUBSCRIPTIONS,
+        buffer=SOCKET_BUFFER if sockets else PUSHPIN_BUFFER,
         sig_key=sig_key,
         socket=pushpin_socket(folder),
         **{f"{name}_port": ports[name] for name in PUSHPIN_PORTS},

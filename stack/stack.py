@@ -276,7 +276,7 @@ class Stack:
         ]
 
     def parts_of(self, kind: str) -> list[str]:
-        """Names of the copies of "origin", "publisher", "varnish" or "pushpin"."""
+        """Names of the copies of "origin", "publisher", "varnish", "pushpin" or "websocket"."""
         return [name for name in self._told()["parts"] if name.startswith(f"{kind}-")]
 
     def pid(self, part: str) -> int:

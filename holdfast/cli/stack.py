@@ -53,7 +53,10 @@ def open_stack(folder: str) -> Stack:
 @click.option("--origins", default=1, show_default=True, type=_COUNT)
 @click.option("--publishers", default=1, show_default=True, type=_COUNT)
 @click.option("--varnishes", default=1, show_default=True, type=_COUNT)
-@click.option("--pushpins", default=1, show_default=True, type=_COUNT)
+@click.option("--pushpins", default=1, show_default=True, type=_COUNT, help="For streams.")
+@click.option(
+    "--websockets", default=1, show_default=True, type=_COUNT, help="Pushpins for WebSockets."
+)
 @click.option("--values", type=click.Path(exists=True, dir_okay=False), help="Another values.toml.")
 @click.option(
     "--post-rate",
@@ -82,6 +85,7 @@ def up(
     publishers: int,
     varnishes: int,
     pushpins: int,
+    websockets: int,
     values: str | None,
     post_rate: int,
     tls: bool,
@@ -107,6 +111,7 @@ def up(
             publishers,
             varnishes,
             pushpins,
+            websockets,
             functions=functions if serverless else 0,
         ),
         values=Path(values) if values else None,
