@@ -18,6 +18,7 @@ from redis.commands.core import Script
 
 from holdfast.budget import NO_BUDGET, Budget
 from holdfast.errors import UnavailableError
+from holdfast.master_only import insist_on_master
 from holdfast.snapshots import Snapshot
 from holdfast.values import Rules
 
@@ -164,8 +165,10 @@ def load_script(client: redis.Redis, name: str) -> Script:
 
 def connect(url: str) -> redis.Redis:
     """A client with timeouts; connects when first used."""
-    return redis.Redis.from_url(
-        url, socket_timeout=2.0, socket_connect_timeout=1.0, health_check_interval=15
+    return insist_on_master(
+        redis.Redis.from_url(
+            url, socket_timeout=2.0, socket_connect_timeout=1.0, health_check_interval=15
+        )
     )
 
 
@@ -192,6 +195,10 @@ class State:
         self._heartbeat, self._release = script["heartbeat"], script["release"]
         self._spend = script["spend"]
         self._announced, self._view = script["announced"], script["view"]
+
+    def reconnect(self) -> None:
+        """Let go of connections that nobody uses now: the address may lead to another Redis."""
+        self._redis.connection_pool.disconnect(inuse_connections=False)
 
     # -- the publisher's side
 

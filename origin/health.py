@@ -25,7 +25,10 @@ def ready() -> Response:
     """
     if drain.begun():
         return problem(503, "this origin is stopping")
-    if not parts().state.view(parts().values.default).ready:
+    state = parts().state
+    if not state.view(parts().values.default).ready:
+        # Perhaps a master of before, which goes on answering who is connected.
+        state.reconnect()
         return problem(503, "the state is being rebuilt")
     return Response("ok\n", mimetype="text/plain")
 

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import orphans
+from stack.chaos.failover import fail_over
 from stack.stack import Stack
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """happen(stack, part, seconds) returns when it is over: from then on the part may recover.
+    """happen(stack, part, seconds) returns when it is over: from then on the part may recover. It
+    may return what has to be done after the round, before the stack can be used again.
 
     parts: prefixes of the names that it makes sense for, () = all. forgets: Redis loses its
     buckets, so that a value may be released once more than its rate allows.
     """
 
     name: str
-    happen: Callable[[Stack, str, float], None]
+    happen: Callable[[Stack, str, float], Callable[[], None] | None]
     parts: tuple[str, ...] = ()
     forgets: bool = False
 
@@ -95,5 +97,6 @@ FAULTS = {
         Fault("leave", _leave, parts=("publisher",)),
         Fault("wipe", _wipe, parts=("redis",), forgets=True),
         Fault("roll back", _roll_back, parts=("redis",), forgets=True),
+        Fault("fail over", fail_over, parts=("redis",), forgets=True),
     )
 }

@@ -61,6 +61,7 @@ async def play(
         viewers = [Viewer(client, NAMES[n % len(NAMES)]) for n in range(load.viewers)]
         watching = [asyncio.create_task(viewer.watch()) for viewer in viewers]
         posters = Posters(stack.url, NAMES, load.updates)
+        mend: Callable[[], None] | None = None
         try:
             say("load")
             await _until(lambda: _all(viewer.releases for viewer in viewers), SETTLE_S)
@@ -68,7 +69,7 @@ async def play(
             await asyncio.sleep(WARM_UP_S)
             say(fault.name)
             began = time.monotonic()
-            await asyncio.to_thread(fault.happen, stack, part, load.hang_s)
+            mend = await asyncio.to_thread(fault.happen, stack, part, load.hang_s)
             # A kill is over at once, a restart when the part is started again.
             over = time.monotonic()
             say("recovery")
@@ -86,6 +87,9 @@ async def play(
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
+            if mend is not None:
+                await asyncio.to_thread(mend)
+                await asyncio.to_thread(stack.wait_ready)
     lost, doubled = lost_and_doubled(expected, found, NAMES[-1])
     return Outcome(
         part=part,

@@ -20,6 +20,7 @@ ROWS = [
     ("redis", "hang"),
     ("redis", "wipe"),
     ("redis", "roll back"),
+    ("redis", "fail over"),
     ("nginx", "restart"),
 ]
 
