@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One row of the table. Times in seconds; updates are those that were answered 202."""
+    """One row of the table. Times in seconds; updates are those that were answered 202.
+
+    spreads: of each purge, from the first edge to the last; none where an edge was the victim.
+    """
 
     part: str
     fault: str
@@ -20,6 +23,7 @@ class Outcome:
     recovery_s: float
     resets: int
     faults: tuple[str, ...] = field(default=())
+    spreads: tuple[float, ...] = field(default=())
 
     @property
     def good(self) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from holdfast.errors import ConfigError
 from stack.chaos.check import Outcome
+from stack.chaos.spread import sentence as sentence_of_spreads
 
 COLUMNS = (
     "part",
@@ -18,7 +20,6 @@ COLUMNS = (
     "time to recover, s",
     "broken promises",
 )
-BEGIN, END = "<!-- chaos: begin -->", "<!-- chaos: end -->"
 
 
 def rows(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, ...]]:
@@ -50,11 +51,24 @@ def sentence(outcome: Outcome) -> str:
     )
 
 
-def write(file: Path, outcomes: Sequence[Outcome]) -> None:
-    """Replace what stands between the two marks in `file` by the table."""
-    text = file.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
+def write(file: Path, name: str, outcomes: Sequence[Outcome]) -> None:
+    """Replace what stands between the two marks of `name` in `file` by the table.
+
+    Raises ConfigError when they are not there.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, found, rest = file.read_text().partition(begin)
+    _, found_too, after = rest.partition(end)
+    if not (found and found_too):
+        raise ConfigError(f"{file} has no {begin} and {end}")
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     lines += [f"| {' | '.join(row)} |" for row in rows(outcomes)]
-    file.write_text(f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}")
+    found_spreads = spreads(outcomes)
+    if found_spreads:
+        lines += ["", f"{sentence_of_spreads(found_spreads)}."]
+    file.write_text(f"{before}{begin}\n\n" + "\n".join(lines) + f"\n\n{end}{after}")
+
+
+def spreads(outcomes: Sequence[Outcome]) -> list[float]:
+    """Of all purges of all rounds, s."""
+    return [spread for outcome in outcomes for spread in outcome.spreads]

@@ -12,6 +12,7 @@ import httpx
 from stack.chaos.check import Outcome, beyond_rate, lost_and_doubled
 from stack.chaos.faults import Fault
 from stack.chaos.posters import Posters
+from stack.chaos.spread import PurgeWatch
 from stack.chaos.viewers import Viewer
 from stack.stack import Stack
 
@@ -62,10 +63,12 @@ async def play(
         watching = [asyncio.create_task(viewer.watch()) for viewer in viewers]
         posters = Posters(stack.url, NAMES, load.updates)
         mend: Callable[[], None] | None = None
+        watch = PurgeWatch(stack)
         try:
             say("load")
             await _until(lambda: _all(viewer.releases for viewer in viewers), SETTLE_S)
             posters.start()
+            watch.start()
             await asyncio.sleep(WARM_UP_S)
             say(fault.name)
             began = time.monotonic()
@@ -87,6 +90,7 @@ async def play(
             for task in watching:
                 task.cancel()
             await asyncio.gather(*watching, return_exceptions=True)
+            spreads = watch.stop()
             if mend is not None:
                 await asyncio.to_thread(mend)
                 await asyncio.to_thread(stack.wait_ready)
@@ -104,6 +108,7 @@ async def play(
         faults=tuple(
             _faults(viewers, expected, unanswered, recovered, extra=BURST if fault.forgets else 0)
         ),
+        spreads=() if part.startswith("varnish") else tuple(spreads),
     )
 
 

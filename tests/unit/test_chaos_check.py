@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from holdfast.errors import ConfigError
 from stack.chaos import report
 from stack.chaos.check import Outcome, beyond_rate, lost_and_doubled
 from stack.chaos.viewers import Viewer
@@ -70,12 +71,16 @@ def test_silence_counts_from_the_fault_to_the_end():
 
 def test_the_table_is_written_between_its_marks_and_again(tmp_path):
     file = tmp_path / "reliability.md"
-    file.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
-    outcome = Outcome("redis", "kill -9", 10, 1, 0, 0, 1.25, 0.5, 0)
-    report.write(file, [outcome, outcome])
-    report.write(file, [outcome, outcome])
+    marks = "<!-- chaos 2: begin -->\nold\n<!-- chaos 2: end -->"
+    file.write_text(f"before\n<!-- chaos: begin -->\n{marks}\nafter\n")
+    outcome = Outcome("redis", "kill -9", 10, 1, 0, 0, 1.25, 0.5, 0, spreads=(0.001, 0.002))
+    report.write(file, "chaos 2", [outcome, outcome])
+    report.write(file, "chaos 2", [outcome, outcome])
     text = file.read_text()
     assert "| redis | kill -9 | 2 | 20 | 0 | 0 | 1.2 | 0.5 | 0 |" in text
-    assert text.startswith("before\n")
+    assert "4 purges" in text
+    assert text.startswith("before\n<!-- chaos: begin -->\n")
     assert text.endswith("\nafter\n")
     assert "old" not in text
+    with pytest.raises(ConfigError):
+        report.write(file, "chaos", [outcome])
