@@ -135,17 +135,19 @@ class Settings(BaseModel):
         repr=False,
         json_schema_extra=_by("publisher", "relay", file=True),
         description="Pushpins' control endpoints, as GRIP URLs: `?iss=...&key=...` or `?key=...` "
-        "where they ask for it; Fanout's is `https://api.fastly.com/service/<id>`",
+        "where they ask for it; Fanout's is `https://api.fastly.com/service/<id>`; "
+        "`dns+http://...` as well",
     )
     purge_urls: UrlList = Field(
         ("http://127.0.0.1:6081",),
         json_schema_extra=_by("publisher"),
-        description="edge nodes, or `https://api.fastly.com`",
+        description="edge nodes, or `https://api.fastly.com`; `dns+http://name:port` is one at "
+        "each address of the name",
     )
     origin_urls: UrlList = Field(
         ("http://127.0.0.1:8000",),
         json_schema_extra=_by("publisher"),
-        description="whose `/health/ready` it asks before it hints",
+        description="whose `/health/ready` it asks before it hints; `dns+http://...` as well",
     )
     fastly_service_id: str = Field(
         "holdfast",
