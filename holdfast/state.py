@@ -447,6 +447,16 @@ class State:
         found = (_snapshot(name, reply) for name, reply in zip(names, replies, strict=True))
         return {snapshot.name: snapshot for snapshot in found if snapshot is not None}
 
+    def versions(self, names: Sequence[str]) -> dict[str, int]:
+        """The version of each of these values that has one, in one round trip."""
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(f"value:{name}", "version")
+        with available():
+            replies: Any = pipe.execute()
+        found = zip(names, replies, strict=True)
+        return {name: int(version) for name, version in found if version is not None}
+
     # -- the origin's side
 
     def view(self, rules: Rules, *, history: bool = False) -> View:

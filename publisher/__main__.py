@@ -56,7 +56,7 @@ def main() -> int:
     origins = Addresses(settings.origin_urls)
     client = connect(settings.redis_url)
     state = State(client)
-    newest = Newest(state.snapshots)
+    newest = Newest(state)
     pushpins = Fleet(
         Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
     )

@@ -1,10 +1,11 @@
-"""What a confirm shows on WebSockets: the newest release of a value, from memory or from Redis."""
+"""What a confirm shows on WebSockets: the newest release of a value, kept or read from Redis."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from holdfast.errors import UnavailableError
 from holdfast.formats import socket_confirm
@@ -18,18 +19,24 @@ MOST_BYTES = 8_000_000
 BATCH = 250  # values in one round trip, so 4 MB at most
 
 
-class Newest:
-    """Messages by value and version. A version never means anything else, so a kept one is right.
+class Releases(Protocol):
+    """What Redis knows of values by name (holdfast.state.State); UnavailableError = not now."""
 
-    snapshots: the newest releases by name, from Redis; UnavailableError = not now. For any thread.
+    def versions(self, names: Sequence[str]) -> dict[str, int]: ...
+
+    def snapshots(self, names: Sequence[str]) -> dict[str, Snapshot]: ...
+
+
+class Newest:
+    """Messages by value and version. A version never means anything else, so a kept one is right;
+    but a publisher that was held up may be about to confirm what others have overtaken since, and
+    a WebSocket would go back to that. So Redis is asked for the versions, always.
+
+    For any thread.
     """
 
-    def __init__(
-        self,
-        snapshots: Callable[[Sequence[str]], Mapping[str, Snapshot]],
-        most_bytes: int = MOST_BYTES,
-    ) -> None:
-        self._snapshots = snapshots
+    def __init__(self, releases: Releases, most_bytes: int = MOST_BYTES) -> None:
+        self._releases = releases
         self._most_bytes = most_bytes
         self._kept: dict[str, tuple[int, bytes]] = {}
         self._bytes = 0
@@ -43,16 +50,19 @@ class Newest:
         needs them.
         """
         wanted = dict(versions)
-        with self._lock:
-            found = {
-                name: kept[1]
-                for name, version in wanted.items()
-                if (kept := self._kept.get(name)) is not None and kept[0] == version
-            }
-        missing = [name for name in wanted if name not in found]
+        found: dict[str, bytes] = {}
         try:
+            newest = self._releases.versions(list(wanted)) if wanted else {}
+            current = [name for name, version in wanted.items() if newest.get(name) == version]
+            with self._lock:
+                for name in current:
+                    kept = self._kept.get(name)
+                    if kept is not None and kept[0] == wanted[name]:
+                        found[name] = kept[1]
+            missing = [name for name in current if name not in found]
             for start in range(0, len(missing), BATCH):
-                for name, snapshot in self._snapshots(missing[start : start + BATCH]).items():
+                snapshots = self._releases.snapshots(missing[start : start + BATCH])
+                for name, snapshot in snapshots.items():
                     if snapshot.version == wanted[name]:
                         found[name] = self._keep(snapshot)
         except UnavailableError as error:

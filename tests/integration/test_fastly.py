@@ -31,7 +31,18 @@ from tests.fastly_api import FastlyApi
 SERVICE = "SU1Z0isxPaozGVKXdv0eY"
 TOKEN = "a token of global scope"
 DEADLINE_S = 30.0
-NEWEST = Newest(lambda names: {})
+
+
+class Nothing:
+    """Redis, of which WebSockets are told nothing."""
+
+    def versions(self, names):
+        return {}
+
+    snapshots = versions
+
+
+NEWEST = Newest(Nothing())
 
 
 @pytest.fixture

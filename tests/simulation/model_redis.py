@@ -330,6 +330,9 @@ class ModelState:
             if value is not None and value.released is not None
         }
 
+    def versions(self, names: Sequence[str]) -> dict[str, int]:
+        return {name: found.version for name, found in self.snapshots(names).items()}
+
     # -- the origin's side
 
     def view(self, rules: Rules, *, history: bool = False) -> View:

@@ -131,6 +131,7 @@ for _name in (
     "dirty",
     "released",
     "snapshots",
+    "versions",
 ):
     setattr(FlakyState, _name, _flaky(ModelState, _name))
 for _name in ("write", "position"):
@@ -384,7 +385,7 @@ class Process:
             self.addresses("edge"),
             lambda url: self.connect(url, EdgeNode(url, "holdfast", "key", world.clock)),
         )
-        newest = Newest(self.state.snapshots, most_bytes=200)  # two of them
+        newest = Newest(self.state, most_bytes=200)  # two of them
         self.pushpins: Fleet[Any] = Fleet(
             self.addresses("pushpin"),
             lambda url: self.connect(url, PushNode(url, newest, world.clock)),

@@ -12,8 +12,6 @@ import pytest
 import yaml
 
 from holdfast.config import Settings
-from holdfast.messages import MAX_SUBSCRIPTIONS
-from stack import render
 from stack.layout import REPO
 
 COMPOSE = yaml.safe_load((REPO / "docker-compose.yml").read_text())
@@ -195,8 +193,3 @@ def test_kafka_is_as_in_the_demo():
         for name, value in SERVICES["kafka"]["environment"].items()
     }
     assert demo.items() <= here.items()
-
-
-def test_a_pushpin_takes_as_many_subscriptions_of_a_socket_as_the_origin():
-    """The images of the edge have no `holdfast` to ask."""
-    assert render.SOCKET_SUBSCRIPTIONS == MAX_SUBSCRIPTIONS
