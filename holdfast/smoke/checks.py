@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from holdfast.smoke.report import Report
 from holdfast.smoke.site import Site, SmokeError, Stream
+from holdfast.smoke.websocket import WebSocket
 
 CLOSED = (
     ("GET", "/health/ready"),
@@ -34,6 +35,7 @@ class Smoke:
         self._open = ExitStack()
         self._viewers: list[Stream] = []
         self._text: Stream | None = None
+        self._websocket: WebSocket | None = None
 
     def run(self, hold_s: float, stop_origin: Sequence[str], start_origin: Sequence[str]) -> None:
         """hold_s: for so long streams must live. stop_origin, start_origin: commands; () = none."""
@@ -69,6 +71,12 @@ class Smoke:
             self._text = self._open.enter_context(self._site.hold("/stream"))
             self._text.until(lambda: "data" in self._stream.newest, "a first line")
 
+        with check("a WebSocket is open"):
+            websocket = WebSocket(self._site, name)
+            self._open.callback(websocket.close)
+            websocket.until(lambda: "value" in websocket.newest, "a first message")
+            self._websocket = websocket
+
     @property
     def _stream(self) -> Stream:
         if self._text is None:
@@ -92,6 +100,12 @@ class Smoke:
         with self._report.check("/stream shows it"):
             stream = self._stream
             stream.until(lambda: stream.newest["data"] > before, f"a value above {before}")
+
+        with self._report.check("the WebSocket shows it"):
+            websocket = self._websocket
+            if websocket is None:
+                raise SmokeError("it is not open")
+            websocket.until(lambda: websocket.newest["value"] > before, f"a value above {before}")
 
     def _see(self, viewer: Stream, value: int) -> None:
         viewer.until(lambda: viewer.newest["value"] >= value, f"the value {value}")

@@ -42,7 +42,7 @@ class Site:
             raise ValueError(f"{url} does not begin with http:// or https:// and a host")
         self._secure = address.scheme == "https"
         self._host, self._port = address.hostname, address.port
-        self._path = address.path.rstrip("/")
+        self.path = address.path.rstrip("/")
         self._tls = ssl.create_default_context(cafile=ca) if self._secure else None
 
     def connect(self) -> http.client.HTTPConnection:
@@ -62,7 +62,7 @@ class Site:
         """One request on a connection of its own. Raises OSError, HTTPException."""
         connection = self.connect()
         try:
-            connection.request(method, self._path + path, body, dict(headers or {}))
+            connection.request(method, self.path + path, body, dict(headers or {}))
             answer = connection.getresponse()
             names = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, names, answer.read())
@@ -86,7 +86,7 @@ class Site:
 
     def hold(self, path: str, headers: Mapping[str, str] | None = None) -> Stream:
         connection = self.connect()
-        connection.request("GET", self._path + path, headers=dict(headers or {}))
+        connection.request("GET", self.path + path, headers=dict(headers or {}))
         return Stream(connection)
 
 

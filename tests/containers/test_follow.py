@@ -62,7 +62,8 @@ def test_nginx_cuts_no_stream_when_peers_change(follower, named, ports):
     url = f"http://127.0.0.1:{port}"
     old, edge = named("old"), named("edge")
     nginx = follower("nginx", address=f"127.0.0.1:{port}")
-    nginx.tell(pushpin=[old.address], varnish=[edge.address])
+    others = {"varnish": [edge.address], "websocket": [edge.address]}
+    nginx.tell(pushpin=[old.address], **others)
     nginx.start()
     until(lambda: get(f"{url}/values/x") == "edge", "nginx", 30)
 
@@ -79,7 +80,7 @@ def test_nginx_cuts_no_stream_when_peers_change(follower, named, ports):
     assert began.wait(30)
     # Twice: after the second change whatever the first one would have cut has ended.
     for name in ("new", "newer"):
-        nginx.tell(pushpin=[named(name).address], varnish=[edge.address])
+        nginx.tell(pushpin=[named(name).address], **others)
         until(lambda: get(f"{url}/events/x/") == name, f"the {name} Pushpin", 30)  # noqa: B023
     old.tick.set()
     viewer.join(30)

@@ -97,7 +97,7 @@ def test_the_state_is_on_a_network_without_a_way_out():
     assert COMPOSE["networks"]["state"] == {"internal": True}
     for name in ("kafka", "redis"):
         assert SERVICES[name]["networks"] == ["state"]
-    for name in ("nginx", "varnish", "pushpin"):
+    for name in ("nginx", "varnish", "pushpin", "websocket"):
         assert "state" not in SERVICES[name]["networks"]
 
 
