@@ -61,8 +61,9 @@ def abandoned(folder: Path, part: str, supervisor: int) -> set[int]:
 
 
 def end(folder: Path, patience_s: float = 10.0) -> None:
-    """SIGTERM to what is left, then SIGKILL."""
-    for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 2.0)):
+    """SIGTERM to what is left, then SIGKILL. patience_s: in between; 0 = SIGKILL at once."""
+    ways = ((signal.SIGTERM, patience_s), (signal.SIGKILL, 2.0))
+    for number, wait_s in ways if patience_s else ways[1:]:
         left = find(folder)
         for group in left:
             try:

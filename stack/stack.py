@@ -426,6 +426,13 @@ class Stack:
             self._supervisord.wait(timeout_s)
         orphans.end(self.dir)
 
+    def discard(self) -> None:
+        """End everything at once, as a power cut does: for a folder that nobody needs again."""
+        if self._supervisord is not None:
+            self._supervisord.kill()
+            self._supervisord.wait()
+        orphans.end(self.dir, patience_s=0)
+
     def wait(self) -> int:
         """Until supervisord ends; its exit status."""
         if self._supervisord is None:

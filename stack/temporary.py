@@ -31,5 +31,5 @@ def temporary_stack(
         stack.wait_ready()
         yield stack
     finally:
-        stack.down()
+        stack.discard()
         shutil.rmtree(folder, ignore_errors=True)
