@@ -29,7 +29,7 @@ def test_pushpin_is_told_to_hold_who_has_the_newest_version(site):
     assert answer.headers["Grip-Timeout"] == "25"
     assert "Grip-Link" not in answer.headers
     assert answer.headers["Surrogate-Control"] == UNTIL_PURGED
-    assert answer.headers["Surrogate-Key"] == "value:counter"
+    assert answer.headers["Surrogate-Key"] == "value:counter all"
     assert answer.headers["Holdfast-Version"] == str(version)
     # Pushpin adds these to what it sends in the end.
     assert answer.headers["Cache-Control"] == "no-cache"
