@@ -13,9 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import KafkaUnavailableError
 from holdfast.kafka import Cluster
@@ -31,6 +29,10 @@ from holdfast.operator_settings import (
 from holdfast.tuning import Tuning
 from origin.replay import Done, GoneError, Replay
 
+# Kafka's client is imported with the first change, as in produce.py.
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
 log = logging.getLogger(__name__)
 
 TRANSACTIONAL_ID = "holdfast-settings"
@@ -41,7 +43,6 @@ TRANSACTION_MS = 10_000
 # Being overtaken is nothing to shout about. What else goes wrong is raised, or comes to _on_error.
 _quiet = logging.getLogger(f"{__name__}.librdkafka")
 _quiet.setLevel(logging.CRITICAL + 1)
-_OVERTAKEN = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class SettingsLog:
         decide: raises SettingError to refuse. always: write also what is set already. Raises
         KafkaUnavailableError; the change may have been made all the same.
         """
+        from confluent_kafka import KafkaException
+
         deadline = self._clock() + PATIENCE_S
         if not self._lock.acquire(timeout=STEP_S):
             raise KafkaUnavailableError("another change of settings takes too long")
@@ -98,7 +101,7 @@ class SettingsLog:
                 except KafkaException as error:
                     self._producer = None
                     fault: Any = error.args[0]
-                    if fault.code() not in _OVERTAKEN or self._clock() > deadline:
+                    if not _overtaken(fault) or self._clock() > deadline:
                         raise KafkaUnavailableError(f"Kafka: {fault}") from error
                     log.info("another origin wrote settings meanwhile: once more")
                     time.sleep(random.uniform(0.01, 0.1))  # noqa: S311
@@ -164,6 +167,8 @@ class SettingsLog:
         raise KafkaUnavailableError(f"{topic} is not delivered")
 
     def _writer(self) -> Producer:
+        from confluent_kafka import Producer
+
         if self._producer is None:
             producer = Producer(
                 self._cluster.client(
@@ -185,6 +190,8 @@ class SettingsLog:
 
     def _commit(self, producer: Producer, change: Change) -> int:
         """Write the change and its audit, both or none. The offset in `settings`."""
+        from confluent_kafka import KafkaError, KafkaException
+
         offsets: list[int] = []
 
         def on_delivery(error: KafkaError | None, message: Message) -> None:
@@ -206,5 +213,11 @@ class SettingsLog:
 
 
 def _on_error(error: KafkaError) -> None:
-    if error.code() not in _OVERTAKEN:
+    if not _overtaken(error):
         log.warning("Kafka: %s", error)
+
+
+def _overtaken(error: KafkaError) -> bool:
+    """Whether another writer came in between."""
+    fenced = (error._FENCED, error.INVALID_PRODUCER_EPOCH, error.PRODUCER_FENCED)
+    return error.code() in fenced
