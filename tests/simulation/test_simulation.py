@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.world import simulate
 
-SEEDS = int(os.environ.get("HOLDFAST_SEEDS", "3000"))
+SEEDS = int(os.environ.get("HOLDFAST_SEEDS", "2000"))
 SHARDS = 6
 
 
