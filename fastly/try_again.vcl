@@ -1,12 +1,13 @@
-# Other WebSockets than our own (websocket.vcl) while no origin answers. Pushpin drops a connection whose event gets an error,
-# and a client sees nothing but an end (1006). So an error becomes what a socket can say: close, code
-# 1013, try again later (RFC 6455, 7.4; IANA's registry). Whoever handles events, a function above
+# Other WebSockets than our own (websocket.vcl) while no origin answers. Pushpin drops a connection
+# whose event gets an error, and a client sees nothing but an end (1006). So an error becomes what a
+# socket can say: close, code 1013, try again later (RFC 6455, 7.4; IANA's registry). Whoever handles events, a function above
 # all, can't say that itself when it fails, is throttled or takes too long.
 
 # Leaves X-Event: "opening", "idle" for a keep-alive without events, or "open".
 sub event_of_request {
     unset req.http.X-Event;
-    if (req.method != "POST" || req.http.X-Socket || req.http.Content-Type != "application/websocket-events") {
+    if (req.method != "POST" || req.http.X-Socket
+        || req.http.Content-Type != "application/websocket-events") {
         return;
     }
     set req.http.X-Event = "open";

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
+import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -90,7 +91,31 @@ class Site:
         return Stream(connection)
 
 
-class Stream:
+class Listener:
+    """What tells of itself, as it comes, on `_socket`. newest: what it told last."""
+
+    _socket: socket.socket
+    newest: dict[str, Any]
+
+    def until(self, happened: Callable[[], bool], what: str, within_s: float = TIMEOUT_S) -> None:
+        """Read until it happened. SmokeError when it did not within `within_s`."""
+        deadline = time.monotonic() + within_s
+        while not happened():
+            left_s = deadline - time.monotonic()
+            try:
+                if left_s <= 0:
+                    raise TimeoutError
+                self._socket.settimeout(left_s)
+                self._take()
+            except TimeoutError:
+                raise SmokeError(f"not within {within_s:g} s: {what}") from None
+
+    def _take(self) -> None:
+        """Read what comes next. TimeoutError when nothing does, SmokeError when nothing can."""
+        raise NotImplementedError
+
+
+class Stream(Listener):
     """One held answer. newest: what it told last, a snapshot or a line of /stream."""
 
     def __init__(self, connection: http.client.HTTPConnection) -> None:
@@ -119,20 +144,8 @@ class Stream:
         self._answer.close()
         self._connection.close()
 
-    def until(self, happened: Callable[[], bool], what: str, within_s: float = TIMEOUT_S) -> None:
-        """Read until it happened. SmokeError when it did not within `within_s`."""
-        deadline = time.monotonic() + within_s
-        while not happened():
-            left_s = deadline - time.monotonic()
-            try:
-                if left_s <= 0:
-                    raise TimeoutError
-                self._socket.settimeout(left_s)
-                self._take(self._answer.readline())
-            except TimeoutError:
-                raise SmokeError(f"not within {within_s:g} s: {what}") from None
-
-    def _take(self, line: bytes) -> None:
+    def _take(self) -> None:
+        line = self._answer.readline()
         if not line:
             raise SmokeError("the stream ended")
         text = line.decode().rstrip("\r\n")

@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import time
-from collections.abc import Callable
 from typing import Any
 
-from holdfast.smoke.site import TIMEOUT_S, Site, SmokeError
+from holdfast.smoke.site import Listener, Site, SmokeError
 
 TEXT = 0x81  # a whole text message, not masked: what servers send
 SHORT, LONG = 126, 127
 
 
-class WebSocket:
+class WebSocket(Listener):
     """Shows one value. newest: the snapshot that it told last."""
 
     def __init__(self, site: Site, name: str) -> None:
@@ -41,19 +39,6 @@ class WebSocket:
     def close(self) -> None:
         self._read.close()
         self._connection.close()
-
-    def until(self, happened: Callable[[], bool], what: str, within_s: float = TIMEOUT_S) -> None:
-        """Read until it happened. SmokeError when it did not within `within_s`."""
-        deadline = time.monotonic() + within_s
-        while not happened():
-            left_s = deadline - time.monotonic()
-            try:
-                if left_s <= 0:
-                    raise TimeoutError
-                self._socket.settimeout(left_s)
-                self._take()
-            except TimeoutError:
-                raise SmokeError(f"not within {within_s:g} s: {what}") from None
 
     def _take(self) -> None:
         kind, length = self._exactly(2)
