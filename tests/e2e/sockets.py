@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from itertools import pairwise
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.viewers import until
@@ -100,3 +100,64 @@ class Socket:
                 self.messages.extend(heard if isinstance(heard, list) else [heard])
         except ConnectionClosed as closed:
             self.closed = closed
+
+
+class SocketListener:
+    """Watches one value over a WebSocket of its own, anew whenever that ends."""
+
+    def __init__(self, base: str, name: str) -> None:
+        self._base = base
+        self._path = f"/values/{name}"
+        self.shown: list[dict[str, Any]] = []
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._connection: ClientConnection | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> SocketListener:
+        self._thread.start()
+        return self
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._connection is not None:
+            self._connection.close()
+        self._thread.join(10)
+
+    @property
+    def versions(self) -> list[int]:
+        return [message["version"] for message in self.shown]
+
+    @property
+    def values(self) -> list[Any]:
+        return [message["value"] for message in self.shown]
+
+    def assert_increasing(self) -> None:
+        assert all(a < b for a, b in pairwise(self.versions)), self.versions
+
+    def wait_connected(self) -> SocketListener:
+        until(lambda: self.shown or self.failures, f"a first value on {self._path}")
+        assert not self.failures, self.failures
+        return self
+
+    # -- the thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._listen()
+            except (WebSocketException, OSError) as error:
+                if not self._stop.is_set():
+                    self.failures.append(repr(error))
+            self._stop.wait(0.2)
+
+    def _listen(self) -> None:
+        with connect(self._base.replace("http", "ws", 1) + self._path) as self._connection:
+            may_repeat = True  # what was seen before the connection ended
+            for text in self._connection:
+                message = json.loads(text)
+                assert message["type"] == "value", message
+                repeats = bool(self.shown) and self.versions[-1] == message["version"]
+                if not (repeats and (may_repeat or "confirm" in message)):
+                    self.shown.append(message)
+                may_repeat = False

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.e2e.pollers import Poller
+from tests.e2e.sockets import SocketListener
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 NAME = "visits"
@@ -40,6 +41,7 @@ LISTENERS: dict[str, Callable[[str], Listener]] = {
     "sse": lambda base: Viewer(base, f"/values/{NAME}?as=sse", reconnect=True),
     "ndjson": lambda base: Viewer(base, f"/values/{NAME}?as=ndjson", reconnect=True),
     "long-poll": lambda base: Poller(base, NAME, reconnect=True),
+    "websocket": lambda base: SocketListener(base, NAME),
 }
 
 
@@ -113,7 +115,8 @@ def test_so_they_do_when_pushpin_is_killed_in_the_middle(stack):
     value = snapshot(stack.url, NAME)["value"]
     with _listening(stack) as listeners:
         _post(stack, UPDATES // 2)
-        os.kill(stack.pid("pushpin-1"), signal.SIGKILL)
+        for part in ("pushpin-1", "websocket-1"):
+            os.kill(stack.pid(part), signal.SIGKILL)
         for transport, listener in listeners:
             until(lambda each=listener: each.failures, f"a broken connection by {transport}")
         _post(stack, UPDATES // 4)
