@@ -13,7 +13,7 @@ from pathlib import Path
 from holdfast.errors import ConfigError
 from stack.certificate import Certificate
 from stack.layout import LIBS, REPO, Part, Sizes, origins
-from stack.render import PUSHPIN_PORTS, door, edge, pushpin, pushpin_socket, render, routes
+from stack.render import PUSHPIN_PORTS, door, edge, pushpin, pushpin_sockets, render, routes
 
 # A Unix socket's path is limited to 107 bytes; Pushpin's longest socket name has 33.
 LONGEST_FOLDER = 60
@@ -94,8 +94,8 @@ def nginx(
         nofile = 1_000_000
     door(
         target / "nginx.conf",
-        pushpins=_doors(folder, ports, sizes.names("pushpin")),
-        websockets=_doors(folder, ports, sizes.names("websocket")),
+        pushpins=_doors(folder, sizes.names("pushpin")),
+        websockets=_doors(folder, sizes.names("websocket")),
         varnishes=[f"127.0.0.1:{ports[name]}" for name in sizes.names("varnish")],
         address=f"127.0.0.1:{ports['nginx']}",
         certificate=(certificate.file, certificate.key) if certificate else None,
@@ -107,16 +107,10 @@ def nginx(
     )
 
 
-def _doors(folder: Path, ports: Mapping[str, int], names: Iterable[str]) -> list[str]:
-    """Pushpins as nginx finds them: by sockets, or by TCP when those have too many to take."""
-    return [
-        server
-        for name in names
-        for server in (
-            f"unix:{pushpin_socket(folder / name)} max_fails=0",
-            f"127.0.0.1:{ports[name]} max_fails=0 backup",
-        )
-    ]
+def _doors(folder: Path, names: Iterable[str]) -> list[str]:
+    """Pushpins as nginx finds them."""
+    sockets = [socket for name in names for socket in pushpin_sockets(folder / name)]
+    return [f"unix:{socket} max_fails=0" for socket in sockets]
 
 
 def _kafka(folder: Path, ports: Mapping[str, int], say: Callable[[str], None]) -> None:

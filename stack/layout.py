@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack import commands, probes
 from stack.render import REPO as REPO
+from stack.render import pushpin_sockets
 
 LIBS = REPO / "stack" / "kafka" / "libs"
 # Updates per second that nginx takes from one address; twice as many at once.
@@ -177,6 +178,7 @@ def parts(
                 name,
                 (
                     *(python, "-m", "stack.alone", str(folder), name),
+                    *(python, "-m", "stack.gate", str(folder / name)),
                     *commands.pushpin(folder / name),
                 ),
                 {
@@ -184,7 +186,7 @@ def parts(
                     "publish": ports[f"{name}.publish"],
                     "metrics": ports[f"{name}.metrics"],
                 },
-                _both(ports[name], ports[f"{name}.publish"]),
+                _pushpin(folder / name, ports[f"{name}.publish"]),
             )
         )
     result.append(
@@ -239,5 +241,6 @@ def _tcp(port: int) -> Callable[[], bool]:
     return lambda: probes.tcp(port)
 
 
-def _both(first: int, second: int) -> Callable[[], bool]:
-    return lambda: probes.tcp(first) and probes.tcp(second)
+def _pushpin(folder: Path, publish_port: int) -> Callable[[], bool]:
+    sockets = pushpin_sockets(folder)
+    return lambda: probes.tcp(publish_port) and all(socket.is_socket() for socket in sockets)

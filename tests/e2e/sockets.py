@@ -153,11 +153,17 @@ class SocketListener:
 
     def _listen(self) -> None:
         with connect(self._base.replace("http", "ws", 1) + self._path) as self._connection:
-            may_repeat = True  # what was seen before the connection ended
-            for text in self._connection:
+            # A connection begins with the newest release, and what was on its way to it before that
+            # still comes (docs/websocket.md, Versions).
+            beginning = True
+            for number, text in enumerate(self._connection):
                 message = json.loads(text)
                 assert message["type"] == "value", message
-                repeats = bool(self.shown) and self.versions[-1] == message["version"]
-                if not (repeats and (may_repeat or "confirm" in message)):
-                    self.shown.append(message)
-                may_repeat = False
+                newer = not self.shown or message["version"] > self.versions[-1]
+                if newer:
+                    beginning = number == 0
+                elif beginning or (
+                    "confirm" in message and message["version"] == self.versions[-1]
+                ):
+                    continue
+                self.shown.append(message)
