@@ -6,6 +6,7 @@ Exit status: 0 done, 1 refused, 2 wrong usage, 3 not answered in time.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -132,9 +133,12 @@ def _number(text: str) -> int | float:
     except ValueError:
         pass
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise click.UsageError(f"{text} is no number") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise click.UsageError(f"{text} is no number")
+    return number
 
 
 def _url(url: str | None, folder: str) -> str:
