@@ -144,6 +144,12 @@ class Settings(BaseModel):
         description="edge nodes, or `https://api.fastly.com`; `dns+http://name:port` is one at "
         "each address of the name",
     )
+    edge_metrics_urls: UrlList = Field(
+        (),
+        json_schema_extra=_by("publisher"),
+        description="where each edge node's exporter serves `/metrics`, in the order of "
+        "HOLDFAST_PURGE_URLS; `dns+http://...` as well. Not set = what edges count is not shown",
+    )
     origin_urls: UrlList = Field(
         ("http://127.0.0.1:8000",),
         json_schema_extra=_by("publisher"),
