@@ -231,6 +231,7 @@ def environment(
         "HOLDFAST_GRIP_KEY": secrets["grip_key"],
         "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
         "HOLDFAST_EDGE_METRICS_URLS": urls(sizes.names("exporter")),
+        "HOLDFAST_PUSHPIN_METRICS_URLS": urls([f"{name}.metrics" for name in sizes.all_pushpins]),
         "HOLDFAST_ORIGIN_URLS": urls(origins(sizes)),
         "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
