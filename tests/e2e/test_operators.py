@@ -97,6 +97,17 @@ def test_a_purge_makes_the_edge_ask_again(stack, desk):
     until(lambda: snapshot(stack.url, "visits") and asked() > before, "a question to the origin")
 
 
+def test_top_shows_what_the_api_tells(stack):
+    until(lambda: run(stack, "top", "--once", "--json").exit_code == 0, "the first figures")
+    found = loads(run(stack, "top", "--once", "--json").output)
+    assert found["edges"][0]["url"] == stack.varnish_urls[0]
+    assert {value["name"] for value in found["values"]} >= {"counter", "visits"}
+    assert found["edges"][0]["requests_per_s"] is not None
+    assert found["pushpins"][0]["viewers"] is not None
+    shown = run(stack, "top", "--once").output
+    assert all(words in shown for words in ("counter", stack.varnish_urls[0], "updates[3]"))
+
+
 def test_who_has_not_seen_the_newest_setting_overwrites_nothing(stack, desk):
     seen = desk.call("GET", RATE)
     desk.call("PUT", RATE, {"rate": 2}, etag=seen.etag)
