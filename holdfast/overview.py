@@ -60,9 +60,12 @@ class NodeFigures(msgspec.Struct, frozen=True):
 
 
 class EdgeFigures(NodeFigures, frozen=True):
-    """And what the node itself counts. hit_ratio: 0 to 1, of the requests that could be hits."""
+    """And what the node itself counts. hit_ratio: 0 to 1, of the requests that could be hits.
+    origin_requests_per_s: of all kinds, updates among them; misses_per_s: reads.
+    """
 
     requests_per_s: float | None
+    misses_per_s: float | None
     origin_requests_per_s: float | None
     hit_ratio: float | None
 
@@ -75,7 +78,7 @@ class PushpinFigures(NodeFigures, frozen=True):
 
 
 class PartitionFigures(msgspec.Struct, frozen=True):
-    """lag: records that are not applied yet. reader: the publisher's slot, None = nobody."""
+    """lag: records that came a second ago and are not applied. reader: a slot, None = nobody."""
 
     topic: str
     number: int
@@ -116,6 +119,7 @@ class Totals(msgspec.Struct, frozen=True):
     deliveries_per_s: float | None
     hit_ratio: float | None
     origin_requests_per_s: float | None
+    misses_per_s: float | None
     purge_p99_ms: float | None
     publish_p99_ms: float | None
 

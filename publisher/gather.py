@@ -88,6 +88,7 @@ class Gatherer:
                 deliveries_per_s=_sum(node.deliveries_per_s for node in pushpins),
                 hit_ratio=self._hit_ratio([url for url, _ in self._pages["edge"]]),
                 origin_requests_per_s=_sum(node.origin_requests_per_s for node in edges),
+                misses_per_s=_sum(node.misses_per_s for node in edges),
                 purge_p99_ms=_worst(node.p99_ms for node in edges),
                 publish_p99_ms=_worst(node.p99_ms for node in pushpins),
             ),
@@ -204,6 +205,7 @@ class Gatherer:
         return EdgeFigures(
             **told,
             requests_per_s=self._rate(page, scrape.REQUESTS),
+            misses_per_s=self._rate(page, scrape.MISSES),
             origin_requests_per_s=self._rate(page, scrape.ORIGIN_REQUESTS),
             hit_ratio=self._hit_ratio([page]),
         )

@@ -28,7 +28,9 @@ class NodeReport(msgspec.Struct, frozen=True):
 
 
 class PartitionReport(msgspec.Struct, frozen=True):
-    """lag: records not applied yet, None = unknown. refused: it waits for an operator."""
+    """lag: records that came a second ago and are not applied, None = unknown. refused: an operator
+    must look at its log.
+    """
 
     topic: str
     number: int
@@ -86,6 +88,7 @@ class Reporter:
         self._clock = clock
         self._wall = wall
         self._window: Window[tuple[str, str]] = Window(WINDOW_S)
+        self._ends: dict[Partition, int | None] = {}
 
     def report(self) -> Report:
         """One report; to be asked for once a second."""
@@ -124,7 +127,10 @@ class Reporter:
         )
 
     def _partition(self, standing: Standing) -> PartitionReport:
-        end = self._end(standing.partition)
+        # As of the last report: what came since is on its way, and no lag.
+        now = self._end(standing.partition)
+        end = self._ends.get(standing.partition) or now
+        self._ends[standing.partition] = now
         return PartitionReport(
             topic=standing.partition.topic,
             number=standing.partition.number,

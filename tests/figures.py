@@ -50,6 +50,7 @@ def edge(name: str = "Edge 1", **changes: Any) -> EdgeFigures:
         "failed_last_minute": 0,
         "owed_since_ms": None,
         "requests_per_s": 100.0,
+        "misses_per_s": 1.5,
         "origin_requests_per_s": 2.0,
         "hit_ratio": 0.98,
     }
@@ -98,7 +99,7 @@ def overview(**changes: Any) -> Overview:
         "at_ms": NOW_MS,
         "slot": "publisher-1",
         "publishers": ["publisher-1"],
-        "totals": Totals(1, 20.0, 1.0, 0.4, 0, 7, 7.0, 0.98, 2.0, 2.0, 2.0),
+        "totals": Totals(1, 20.0, 1.0, 0.4, 0, 7, 7.0, 0.98, 2.0, 1.5, 2.0, 2.0),
         "alerts": [],
         "values": [value()],
         "edges": [edge()],

@@ -203,6 +203,7 @@ def test_what_nodes_say_of_themselves_is_shown_as_rates_and_a_dead_one_has_none(
         made = bench.gatherer.gather([report(nodes=nodes)])
     assert made.edges[0].hit_ratio == made.totals.hit_ratio == 0.75
     assert (made.edges[0].requests_per_s, made.edges[0].origin_requests_per_s) == (102.5, 0)
+    assert (made.edges[0].misses_per_s, made.totals.misses_per_s) == (25.0, 25.0)
     assert (made.edges[1].hit_ratio, made.edges[1].requests_per_s) == (None, None)
     assert (made.pushpins[0].viewers, made.totals.deliveries_per_s) == (9, 25.0)
 

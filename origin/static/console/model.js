@@ -11,7 +11,7 @@ const ROWS = [
   ["Releases", ({ releases }) => perSecond(releases), ({ value }) => perSecond(value.releases_per_s)],
   ["Age on screen, mean", ({ mean_age: age }) => duration(age), ({ age }) => duration(age)],
   ["Age on screen, p99", ({ p99_age: age }) => duration(age), ({ oldest }) => duration(oldest)],
-  ["Origin asked", ({ origin }) => perSecond(origin), ({ totals }) => perSecond(totals.origin_requests_per_s)],
+  ["Origin asked, reads", ({ origin }) => perSecond(origin), ({ totals }) => perSecond(totals.misses_per_s)],
   ["Hit ratio", ({ hit_ratio: ratio }) => percent(ratio), ({ totals }) => percent(totals.hit_ratio)],
 ];
 

@@ -57,6 +57,7 @@ export class Parts {
       ...NODE, ...SENT("Purge"),
       { title: "Hit ratio", text: ({ hit_ratio: ratio }) => percent(ratio) },
       { title: "Asked", text: (edge) => perSecond(edge.requests_per_s) },
+      { title: "Misses", text: (edge) => perSecond(edge.misses_per_s) },
       { title: "Asks the origin", text: (edge) => perSecond(edge.origin_requests_per_s) },
     ], { key: ({ url }) => url, none: "no edge nodes" });
     this.#pushpins = table("pushpins", [
