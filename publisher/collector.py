@@ -7,6 +7,7 @@ Redis, and of what edges and Pushpins say of themselves.
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -57,9 +58,11 @@ class Collector(threading.Thread):
         self._failing = False
 
     def run(self) -> None:
-        due = self._clock() + EVERY_S
+        due = self._clock()
         while not self._stopping.wait(max(0.0, due - self._clock())):
-            due = max(due + EVERY_S, self._clock())
+            # Not in step with values that are released once a second, or every look would find
+            # them equally old.
+            due = max(due + EVERY_S * random.uniform(0.7, 1.3), self._clock())  # noqa: S311
             try:
                 self.turn()
                 self._failing = False
