@@ -67,7 +67,6 @@ class Gatherer:
         states, now_us = self._read(tuning, reports)
         values = [self._value(state, rules, tuning, reports, now_us) for state, rules in states]
         values.sort(key=lambda value: (not value.default, -value.updates_per_s, value.name))
-        values = values[:MOST_VALUES]
         nodes = _by_node(reports)
         edges = [self._edge(each) for each in self._named("edge", nodes)]
         pushpins = [self._pushpin(each) for each in self._named("pushpin", nodes)]

@@ -235,6 +235,7 @@ def test_the_past_is_bounded_and_its_oldest_point_comes_first(site, monkeypatch)
         NOW_MS / 1000 + second for second in (2, 3, 4)
     ]
     assert past["points"][0][1:3] == [20.0, 1.0]
+    assert site.redis.llen("figures:past") == 3
 
 
 def test_a_prediction_is_the_models_for_what_is_measured(site):
