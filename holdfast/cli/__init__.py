@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli import accept_log, chaos, config, operate, produce, stack, sweep, top
+from holdfast.cli import accept_log, chaos, config, operate, predict, produce, stack, sweep, top
 
 
 @click.group()
@@ -17,6 +17,7 @@ for command in (
     *stack.commands,
     *operate.commands,
     top.top,
+    predict.predict,
     produce.produce,
     accept_log.accept_log,
     config.configuration,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
+import httpx
 import pytest
 import requests
 from axe_core_python.selenium import Axe
@@ -229,6 +230,14 @@ def test_nothing_of_the_console_is_shared_or_cached(stack):
         answer = requests.get(f"{stack.url}{path}", timeout=10, allow_redirects=False)
         assert answer.status_code == status
     assert requests.get(f"{stack.url}/console/stream?ticket=x", timeout=10).status_code == 404
+
+
+def test_over_tls_the_cookie_never_travels_without(stack, tls_door):
+    with httpx.Client(verify=tls_door.context, timeout=30) as client:
+        token = {"token": stack.operator_token}
+        answer = client.post(f"{tls_door.url}/console/login", data=token)
+        assert "; Secure;" in answer.headers["Set-Cookie"]
+        assert client.get(f"{tls_door.url}/console/").status_code == 200
 
 
 def _faults(driver):

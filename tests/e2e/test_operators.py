@@ -108,6 +108,15 @@ def test_top_shows_what_the_api_tells(stack):
     assert all(words in shown for words in ("counter", stack.varnish_urls[0], "updates[3]"))
 
 
+def test_predict_says_what_a_rate_would_do(stack):
+    until(lambda: run(stack, "predict", "visits", "2").exit_code == 0, "the first figures")
+    found = loads(run(stack, "predict", "visits", "2", "--json").output)
+    assert (found["name"], found["rate"]) == ("visits", 2)
+    assert found["predicted"]["releases"] <= 2
+    assert "age on screen" in run(stack, "predict", "visits").output
+    assert run(stack, "predict", "visits", "--", "-1").exit_code == 1
+
+
 def test_who_has_not_seen_the_newest_setting_overwrites_nothing(stack, desk):
     seen = desk.call("GET", RATE)
     desk.call("PUT", RATE, {"rate": 2}, etag=seen.etag)
