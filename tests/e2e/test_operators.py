@@ -114,7 +114,7 @@ def test_predict_says_what_a_rate_would_do(stack):
     assert (found["name"], found["rate"]) == ("visits", 2)
     assert found["predicted"]["releases"] <= 2
     assert "age on screen" in run(stack, "predict", "visits").output
-    assert run(stack, "predict", "visits", "--", "-1").exit_code == 1
+    assert run(stack, "predict", "visits", "0").exit_code == 1
 
 
 def test_who_has_not_seen_the_newest_setting_overwrites_nothing(stack, desk):
