@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from flask import Request, Response
@@ -122,8 +123,16 @@ class Sessions:
 
 
 def same_site(request: Request) -> bool:
-    """Whether no other site's page sent the request, as far as the browser says."""
-    return request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none")
+    """Whether no other site's page sent the request, as far as the browser says.
+
+    Over plain HTTP to another machine browsers say Origin alone. Ports are not compared: nginx
+    keeps them from us, and to cookies they make no difference either.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).hostname == urlsplit(f"//{request.host}").hostname
 
 
 def is_secure(request: Request) -> bool:

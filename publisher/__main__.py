@@ -126,7 +126,7 @@ def main() -> int:
 
     log.info("publishing %s as %s", ", ".join(rules.topics), settings.slot)
     publisher.run(stopping)
-    collector.join()
+    collector.join(2.0)
     announcer.stop()
     edges.stop()
     pushpins.stop()
