@@ -3,8 +3,8 @@
 import { duration, number, percent, perSecond } from "./words.js";
 
 const TILES = [
-  ["Updates in", ({ totals }) => perSecond(totals.updates_per_s)],
-  ["Releases out", ({ totals }) => perSecond(totals.releases_per_s)],
+  ["Updates", ({ totals }) => perSecond(totals.updates_per_s)],
+  ["Releases", ({ totals }) => perSecond(totals.releases_per_s)],
   ["Viewers", ({ totals }) => number(totals.viewers, 0)],
   ["Deliveries", ({ totals }) => perSecond(totals.deliveries_per_s)],
   ["Hit ratio", ({ totals }) => percent(totals.hit_ratio)],
