@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from holdfast import console_stream
 from publisher.push import bodies
+from tests.browser.asked import hosts_asked
 from tests.e2e.viewers import post, snapshot, until
 
 VALUE = "values/visits"
@@ -145,6 +147,8 @@ def test_pause_resume_and_purge(stack, open_console, wait, visits):
     wait(driver, lambda it: "purged" in _find(it, "said").text, "the purge")
     newest = stack.desk.call("GET", "audit?limit=1").body["changes"][0]
     assert (newest["key"], newest["who"]) == ("purge:visits", "operator")
+    wait(driver, lambda it: it.find_elements(By.CSS_SELECTOR, "#charts canvas"), "the charts")
+    assert hosts_asked(driver, stack.url) == {urlsplit(stack.url).netloc}
 
 
 def test_a_change_by_somebody_else_is_told_and_not_overwritten(stack, open_console, wait, visits):
