@@ -125,7 +125,10 @@ sub vcl_backend_error {
 
 # What the origin says in Surrogate-Control is for this node alone.
 sub keep_as_told {
-    unset beresp.http.Set-Cookie;
+    # An operator's session is nobody else's: these answers are never cached.
+    if (bereq.http.X-Path !~ "^/console/") {
+        unset beresp.http.Set-Cookie;
+    }
     if (beresp.http.Surrogate-Control ~ "max-age=[0-9]+"
         && beresp.http.Surrogate-Control !~ "(no-store|private)") {
         set beresp.ttl = std.duration(

@@ -144,6 +144,18 @@ class Settings(BaseModel):
         description="edge nodes, or `https://api.fastly.com`; `dns+http://name:port` is one at "
         "each address of the name",
     )
+    edge_metrics_urls: UrlList = Field(
+        (),
+        json_schema_extra=_by("publisher"),
+        description="where each edge node's exporter serves `/metrics`, in the order of "
+        "HOLDFAST_PURGE_URLS; `dns+http://...` as well. Not set = what edges count is not shown",
+    )
+    pushpin_metrics_urls: UrlList = Field(
+        (),
+        json_schema_extra=_by("publisher"),
+        description="where each Pushpin serves `/metrics`, in the order of HOLDFAST_GRIP_URL; "
+        "`dns+http://...` as well. Not set = nobody knows how many are watching",
+    )
     origin_urls: UrlList = Field(
         ("http://127.0.0.1:8000",),
         json_schema_extra=_by("publisher"),

@@ -5,7 +5,7 @@ Methods raise UnavailableError when Redis can't be asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -74,8 +74,38 @@ class ValueStates:
         configured = {rules.name for rules in values.tables if not rules.family}
         return sorted(configured | {name for name in found if values.rules(name) is not None})
 
+    def count(self, values: Values) -> int:
+        """How many values were released so far."""
+        with available():
+            replies = self._each_released(values, lambda pipe, key: pipe.zcard(key))
+        return sum(int(reply) for reply in replies)
+
+    def recent(self, values: Values, most: int) -> list[str]:
+        """Up to `most` values of each partition that were released last."""
+        with available():
+            replies = self._each_released(
+                values, lambda pipe, key: pipe.zrevrange(key, 0, most - 1)
+            )
+        names = (name.decode() for reply in replies for name in reply)
+        return [name for name in names if values.rules(name) is not None]
+
+    def _each_released(self, values: Values, ask: Callable[[Any, str], Any]) -> list[Any]:
+        pipe = self._redis.pipeline(transaction=False)
+        for topic in values.topics:
+            pipe.hget(f"ready:{topic}", "partitions")
+        counts = [int(count or 0) for count in pipe.execute()]
+        for topic, count in zip(values.topics, counts, strict=True):
+            for number in range(count):
+                ask(pipe, f"released:{topic}:{number}")
+        replies: list[Any] = pipe.execute()
+        return replies
+
     def read(self, values: Sequence[Rules]) -> list[ValueState]:
         """The state of each, by its rules in effect."""
+        return self.read_at(values)[0]
+
+    def read_at(self, values: Sequence[Rules]) -> tuple[list[ValueState], int]:
+        """As `read`; and the time at Redis then, us since 1970."""
         pipe = self._redis.pipeline(transaction=False)
         pipe.time()
         for rules in values:
@@ -102,7 +132,7 @@ class ValueStates:
                     waits_for_budget=waits is not None,
                 )
             )
-        return states
+        return states, now_us
 
     def budget(self, budget: Budget) -> BudgetState:
         """What is left of the budget in effect."""

@@ -9,8 +9,10 @@ from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
 from origin import (
+    api_overview,
     api_service,
     api_values,
+    console,
     events,
     health,
     metrics,
@@ -43,7 +45,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     security.register(app)
     for module in (
         *(page, value_routes, stream, events, websocket, health),
-        *(api_values, api_service),
+        *(api_values, api_service, api_overview, console),
     ):
         app.register_blueprint(module.blueprint)
     return app

@@ -17,6 +17,7 @@ from origin.desk import Desk
 from origin.operators import bearer, client_address
 from origin.parts import parts
 from origin.problems import problem
+from origin.sessions import CSRF_HEADER, ForgedError
 from origin.settings_log import Written
 
 MOST_BODY_BYTES = 4096
@@ -48,11 +49,26 @@ def only_operators() -> Response | None:
         return answer
     token = bearer(request)
     if token is None:
-        return _challenge("no token", address, "Bearer")
+        return _by_session(address)
     g.operator = operators.who(token)
     if g.operator is None:
         operators.note_wrong(address)
         return _challenge("wrong token", address, 'Bearer error="invalid_token"')
+    return None
+
+
+def _by_session(address: str) -> Response | None:
+    """The console shows a cookie instead of a token; and changes must come from the console."""
+    try:
+        session = desk().sessions.of(request)
+    except ForgedError:
+        desk().operators.note_wrong(address)
+        return _challenge("wrong session", address, "Bearer")
+    if session is None:
+        return _challenge("no token", address, "Bearer")
+    if request.method not in ("GET", "HEAD") and not desk().sessions.is_own(session, request):
+        return _refused("wrong origin", address, 403, f"a change needs the header {CSRF_HEADER}")
+    g.operator = session.who
     return None
 
 

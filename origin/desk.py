@@ -10,10 +10,12 @@ import redis
 
 from holdfast.budget import Budget
 from holdfast.config import Settings
+from holdfast.figures import Figures
 from holdfast.operator_tokens import named_tokens
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.value_states import ValueStates
 from origin.operators import Operators
+from origin.sessions import Sessions
 from origin.settings_log import SettingsLog
 
 EFFECT_S = 2.0  # a publisher that is there needs some ms
@@ -27,6 +29,8 @@ class Desk:
     log: SettingsLog
     mirror: SettingsMirror
     states: ValueStates
+    sessions: Sessions
+    figures: Figures
     budget: Budget
     proxies: int
     sleep: Callable[[float], None] = field(default=time.sleep)
@@ -42,6 +46,8 @@ class Desk:
             SettingsLog(settings.cluster),
             SettingsMirror(client),
             ValueStates(client),
+            Sessions(tokens, client),
+            Figures(client),
             Budget(settings.budget_per_second, settings.budget_per_hour),
             settings.proxies,
         )

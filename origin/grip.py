@@ -66,6 +66,14 @@ def hold(answer: Response, channel: str, version: int, link: str, keep_alive: st
     hold_at(answer, channel, str(version), link, keep_alive)
 
 
+def hold_open(answer: Response, channel: str, link: str, keep_alive: str) -> None:
+    """As `hold`, without a chain: each item is the whole picture. link: asked upon a hint."""
+    answer.headers["Grip-Hold"] = "stream"
+    answer.headers["Grip-Channel"] = channel
+    link_next(answer, link)
+    answer.headers["Grip-Keep-Alive"] = f"{keep_alive}; format=cstring; timeout={HEARTBEAT_SECONDS}"
+
+
 def hold_back(answer: Response, channel: str, version: int, wait_s: int) -> None:
     """Make Pushpin send this answer only when nothing else came within `wait_s`.
 
@@ -83,7 +91,4 @@ def link_next(answer: Response, link: str) -> None:
 
 def hold_at(answer: Response, channel: str, prev_id: str, link: str, keep_alive: str) -> None:
     """As `hold`, where ids are more than a number."""
-    answer.headers["Grip-Hold"] = "stream"
-    answer.headers["Grip-Channel"] = f"{channel}; prev-id={prev_id}"
-    link_next(answer, link)
-    answer.headers["Grip-Keep-Alive"] = f"{keep_alive}; format=cstring; timeout={HEARTBEAT_SECONDS}"
+    hold_open(answer, f"{channel}; prev-id={prev_id}", link, keep_alive)

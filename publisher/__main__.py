@@ -8,20 +8,27 @@ import sys
 import threading
 import time
 
-from holdfast import config, values
+from holdfast import config, console_stream, values
+from holdfast.budget import Budget
 from holdfast.errors import ConfigError
+from holdfast.figures import Figures
 from holdfast.logs import Logs
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
-from publisher import health
+from holdfast.value_states import ValueStates
+from publisher import health, scrape
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
+from publisher.collector import Collector
 from publisher.fleet import Fleet, Lookout
-from publisher.kafka import ensure_topics, make_consumer, make_producer
+from publisher.gather import Gatherer
+from publisher.kafka import ensure_topics, known_end, make_consumer, make_producer
 from publisher.loop import Publisher
 from publisher.newest import Newest
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
+from publisher.report import Reporter
+from publisher.scrape import Scraper
 from publisher.stale import StaleHints
 from publisher.tuner import Tuner
 
@@ -62,11 +69,12 @@ def main() -> int:
     )
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
+    tuner = Tuner(SettingsMirror(client))
     publisher = Publisher(
         settings,
         rules,
         state,
-        Tuner(SettingsMirror(client)),
+        tuner,
         Logs(settings.cluster),
         consumer,
         make_producer(settings),
@@ -75,8 +83,39 @@ def main() -> int:
     hints = StaleHints(
         lambda: origins.urls, lambda: publisher.leads, announcer.hint_stale, stopping
     )
-    lookout = Lookout((edges.look, pushpins.look, origins.look), stopping)
-    for part in (edges, pushpins, announcer, hints, lookout):
+    pages = [Addresses(settings.edge_metrics_urls), Addresses(settings.pushpin_metrics_urls)]
+    scrapers = (
+        Scraper(lambda: pages[0].urls, scrape.EDGE),
+        Scraper(lambda: pages[1].urls, scrape.PUSHPIN),
+    )
+    collector = Collector(
+        settings.slot,
+        Figures(client),
+        Reporter(
+            settings.slot,
+            publisher.activity,
+            edges,
+            pushpins,
+            publisher.standing,
+            lambda partition: known_end(consumer, partition),
+            lambda: tuner.caught_up,
+        ),
+        Gatherer(
+            settings.slot,
+            rules,
+            ValueStates(client),
+            lambda: tuner.tuning,
+            Budget(settings.budget_per_second, settings.budget_per_hour),
+            *scrapers,
+        ),
+        lambda: publisher.leads,
+        lambda overview: announcer.console(console_stream.item(overview)),
+        lambda: announcer.console(console_stream.renewal()),
+        stopping,
+    )
+    looks = (edges.look, pushpins.look, origins.look, *(page.look for page in pages))
+    lookout = Lookout(looks, stopping)
+    for part in (edges, pushpins, announcer, hints, lookout, collector):
         part.start()
     if settings.metrics_port:
         health.serve(
@@ -87,6 +126,7 @@ def main() -> int:
 
     log.info("publishing %s as %s", ", ".join(rules.topics), settings.slot)
     publisher.run(stopping)
+    collector.join(2.0)
     announcer.stop()
     edges.stop()
     pushpins.stop()

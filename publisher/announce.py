@@ -106,6 +106,12 @@ class Announcer(threading.Thread):
             if not pushpin.failing:
                 pushpin.submit([hint])
 
+    def console(self, item: dict[str, Any]) -> None:
+        """Send an item that nothing is owed for: the next one says all of it again."""
+        for pushpin in self._pushpins:
+            if not pushpin.failing:
+                pushpin.submit([Publication("", 0, False, (item,))])
+
     def stop(self, timeout_s: float = 10.0) -> None:
         """Announce what waits, then end."""
         with self._wake:

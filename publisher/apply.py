@@ -9,6 +9,7 @@ from confluent_kafka import Producer
 from holdfast.state import Fold, Partition, State
 from holdfast.values import Rules, Values
 from publisher import metrics
+from publisher.activity import Activity
 from publisher.aside import set_aside
 from publisher.fold import Batch, Record, Rejected, Step, fold, series, sort_records
 from publisher.partitions import Owned
@@ -21,11 +22,19 @@ class Rewind(Exception):
 class Applier:
     """Applies batches. most_keys: idempotency keys remembered per value."""
 
-    def __init__(self, values: Values, state: State, producer: Producer, most_keys: int) -> None:
+    def __init__(
+        self,
+        values: Values,
+        state: State,
+        producer: Producer,
+        most_keys: int,
+        activity: Activity | None = None,
+    ) -> None:
         self._values = values
         self._state = state
         self._producer = producer
         self._most_keys = most_keys
+        self._activity = activity or Activity()
 
     def apply(self, owned: Owned, records: Sequence[Record]) -> list[str]:
         """Apply a batch whole; the names that may have changed. Raises Rewind.
@@ -47,6 +56,10 @@ class Applier:
             raise Rewind
         owned.position = next_offset
         owned.names.update(batch.steps)
+        self._activity.updates(
+            ((name, len(steps)) for name, steps in batch.steps.items()),
+            sum(map(len, batch.steps.values())),
+        )
         return list(batch.steps)
 
     def _keyed(self, owned: Owned, batch: Batch) -> list[Rejected]:

@@ -21,10 +21,11 @@ from holdfast.records import headers
 from holdfast.state import Partition, State
 from holdfast.values import HOME_TOPIC, Values
 from publisher import metrics
+from publisher.activity import Activity
 from publisher.announce import Announcement, Announcer
 from publisher.apply import Applier, Rewind
 from publisher.fold import Record
-from publisher.partitions import Owned
+from publisher.partitions import Owned, Standing
 from publisher.release import Releaser
 from publisher.tuner import PARTITION as SETTINGS
 from publisher.tuner import Tuner
@@ -66,10 +67,11 @@ class Publisher:
         self._owned: dict[Partition, Owned] = {}
         self._reading: set[Partition] = set()
         self._refused: dict[Partition, float] = {}
-        self._applier = Applier(values, state, producer, settings.idempotency_keys)
+        self.activity = Activity()
+        self._applier = Applier(values, state, producer, settings.idempotency_keys, self.activity)
         self._tuner = tuner
         self._settings_at = 0.0
-        self._releaser = Releaser(settings, values, state, tuner, announcer, clock)
+        self._releaser = Releaser(settings, values, state, tuner, announcer, clock, self.activity)
         self._topic_ids: dict[str, Future[Any]] = {}
         self._beat_at = 0.0
         self._backoff_s = 0.0
@@ -79,6 +81,19 @@ class Publisher:
     def leads(self) -> bool:
         """Whether this publisher does what one of the group has to do for all."""
         return Partition(HOME_TOPIC, 0) in self._owned
+
+    def standing(self) -> list[Standing]:
+        """Where it stands in its partitions; from any thread."""
+        return [
+            Standing(
+                partition,
+                owned.partitions,
+                owned.position,
+                owned.caught_up and partition in self._reading,
+                partition in self._refused,
+            )
+            for partition, owned in tuple(self._owned.items())
+        ]
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set. Redis and Kafka may come, go and come back meanwhile."""

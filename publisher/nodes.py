@@ -20,6 +20,7 @@ import requests
 
 from publisher import metrics
 from publisher.patience import Patience
+from publisher.tally import Tally
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Node(threading.Thread, Generic[Work]):
         self.failing = False
         self.late = False
         self.patience = Patience()
+        self.tally = Tally(clock)
         self._jobs: queue.Queue[_Job[Work] | None] = queue.Queue()
         self._retry_at = 0.0
         self._retry_s = RETRY_FIRST_S
@@ -148,6 +150,7 @@ class Node(threading.Thread, Generic[Work]):
             took_s = self._clock() - started
             metrics.NODE_SECONDS.labels(self.url).observe(took_s)
         self.patience.note(took_s)
+        self.tally.took(took_s)
         self.late = False
         self.count("ok")
         return True
@@ -160,6 +163,7 @@ class Node(threading.Thread, Generic[Work]):
             return
         log.info("%s is back and has got what it was owed", self.name)
         self.failing = self.late = False
+        self.tally.owes(False)
         self._retry_s = RETRY_FIRST_S
         metrics.NODE_OWED.labels(self.url).set(0)
 
@@ -169,6 +173,8 @@ class Node(threading.Thread, Generic[Work]):
         if not self.failing or failure != self._failure:
             log.warning("%s failed, owed until it is back: %s", self.name, error)
         self.failing = True
+        self.tally.failed()
+        self.tally.owes(True)
         self._failure = failure
         metrics.NODE_OWED.labels(self.url).set(1)
         # Full jitter, so that publishers don't knock on a node that returns all at once.

@@ -30,3 +30,16 @@ class Owned:
     @property
     def caught_up(self) -> bool:
         return self.position >= self.replay_to
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a partition is, as seen from another thread. partitions: of its topic. position: the
+    next offset to read. refused: its log does not fit, it waits for an operator.
+    """
+
+    partition: Partition
+    partitions: int
+    position: int
+    caught_up: bool
+    refused: bool

@@ -50,6 +50,7 @@ class EdgeNode(Node[Sequence[tuple[str, int]]]):
     def welcome(self) -> None:
         """It may have a cache from before, or have filled one before it was found."""
         self.failing = True
+        self.tally.owes(True)
         metrics.NODE_OWED.labels(self.url).set(1)
 
     def count(self, result: str) -> None:

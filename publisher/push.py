@@ -47,6 +47,10 @@ class Publication:
     text: bool
     items: tuple[dict[str, Any], ...] | None
 
+    @property
+    def hint(self) -> bool:
+        return any("action" in item["formats"]["http-stream"] for item in self.items or ())
+
     @classmethod
     def confirm(cls, name: str, version: int, *, text: bool) -> Publication:
         return cls(name, version, text, None)
@@ -77,7 +81,7 @@ class PushNode(Node[Sequence[Publication]]):
     def send(self, work: Sequence[Publication]) -> None:
         if self._fanout:
             # Fastly's documents know no hints, and the edge in front of Fanout no stale holds.
-            work = [publication for publication in work if publication.name]
+            work = [publication for publication in work if not publication.hint]
         for body in bodies(self._items(work), self._most_bytes):
             self._post(body)
 

@@ -11,6 +11,7 @@ from holdfast.state import Lost, OtherSettings, Owed, Partition, Released, State
 from holdfast.tuning import BUDGET, DEFAULT
 from holdfast.values import Rules, Values
 from publisher import metrics
+from publisher.activity import Activity
 from publisher.announce import Announcement, Announcer
 from publisher.confirms import Confirms
 from publisher.partitions import Owned
@@ -43,7 +44,9 @@ class Releaser:
         tuner: Tuner,
         announcer: Announcer,
         clock: Callable[[], float] = time.monotonic,
+        activity: Activity | None = None,
     ) -> None:
+        self._activity = activity or Activity()
         self._repurge_after_s = settings.repurge_after
         self._unset_budget = Budget(settings.budget_per_second, settings.budget_per_hour)
         self._values = values
@@ -214,6 +217,7 @@ class Releaser:
         text = self._is_default(rules.name)
         if isinstance(result, Released):
             metrics.RELEASES.inc()
+            self._activity.release(rules.name)
             version, snapshot = result.snapshot.version, result.snapshot
         else:
             version, snapshot = result.version, None

@@ -1,4 +1,4 @@
-"""How Varnish, Pushpin and nginx are started: by the demo and in containers alike.
+"""How Varnish and its exporter, Pushpin and nginx are started: by the demo and in containers alike.
 
 Imports nothing but Python's own library, as render.py.
 """
@@ -31,6 +31,12 @@ def varnishd(folder: Path, address: str, *, memory: str = "64m") -> tuple[str, .
         *("varnishd", "-F", "-j", "none", "-a", address, "-f", vcl, "-n", work),
         *("-s", f"malloc,{memory}", *parameters),
     )
+
+
+def varnish_exporter(folder: Path, address: str) -> tuple[str, ...]:
+    """Serves at `address`/metrics what the varnishd in `folder` counts, in Prometheus's format."""
+    work = str(folder / "work")
+    return ("prometheus-varnish-exporter", "-web.listen-address", address, "-n", work)
 
 
 def pushpin(folder: Path) -> tuple[str, ...]:

@@ -30,12 +30,13 @@ class Sizes:
     functions: int = 0  # environments of the origin as a function; then `origins` is 0
 
     def names(self, kind: str) -> list[str]:
-        """Of the copies of "origin", "publisher", "relay", "varnish", "pushpin", "websocket" or
-        "function".
+        """Of the copies of "origin", "publisher", "relay", "varnish", "exporter", "pushpin",
+        "websocket" or "function".
 
-        There are as many relays as publishers.
+        There are as many relays as publishers, and an exporter for each Varnish.
         """
-        plural = {"varnish": "varnishes", "relay": "publishers"}.get(kind, f"{kind}s")
+        others = {"varnish": "varnishes", "exporter": "varnishes", "relay": "publishers"}
+        plural = others.get(kind, f"{kind}s")
         return [f"{kind}-{number}" for number in range(1, getattr(self, plural) + 1)]
 
     @property
@@ -63,7 +64,7 @@ class Part:
 def port_names(sizes: Sizes) -> list[str]:
     """The ports that the stack needs, by name."""
     names = ["nginx", "kafka", "kafka.controller", "redis"]
-    for kind in ("origin", "publisher", "relay", "varnish"):
+    for kind in ("origin", "publisher", "relay", "varnish", "exporter"):
         names += sizes.names(kind)
     for pushpin in sizes.all_pushpins:
         names += [
@@ -172,6 +173,15 @@ def parts(
                 _tcp(ports[name]),
             )
         )
+    for varnish, name in zip(sizes.names("varnish"), sizes.names("exporter"), strict=True):
+        result.append(
+            Part(
+                name,
+                commands.varnish_exporter(folder / varnish, f"127.0.0.1:{ports[name]}"),
+                {"metrics": ports[name]},
+                _tcp(ports[name]),
+            )
+        )
     for name in sizes.all_pushpins:
         result.append(
             Part(
@@ -222,6 +232,8 @@ def environment(
         "HOLDFAST_GRIP_URL": urls([f"{name}.publish" for name in sizes.all_pushpins]),
         "HOLDFAST_GRIP_KEY": secrets["grip_key"],
         "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
+        "HOLDFAST_EDGE_METRICS_URLS": urls(sizes.names("exporter")),
+        "HOLDFAST_PUSHPIN_METRICS_URLS": urls([f"{name}.metrics" for name in sizes.all_pushpins]),
         "HOLDFAST_ORIGIN_URLS": urls(origins(sizes)),
         "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],

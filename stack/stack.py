@@ -307,6 +307,11 @@ class Stack:
         return self.settings()["HOLDFAST_PURGE_URLS"].split(",")
 
     @property
+    def edge_metrics_urls(self) -> list[str]:
+        """Where the exporter of each Varnish serves /metrics, in the order of varnish_urls."""
+        return self.settings()["HOLDFAST_EDGE_METRICS_URLS"].split(",")
+
+    @property
     def origin_urls(self) -> list[str]:
         return self.settings()["HOLDFAST_ORIGIN_URLS"].split(",")
 

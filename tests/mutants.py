@@ -310,6 +310,34 @@ MUTANTS = (
         "",
         "tests/unit/test_topics.py",
     ),
+    Mutant(
+        "another site's page may change what an operator's cookie may",
+        "origin/api.py",
+        "not desk().sessions.is_own(session, request)",
+        "False",
+        "tests/integration/test_console.py",
+    ),
+    Mutant(
+        "a session that was ended goes on",
+        "origin/sessions.py",
+        "return None if ended else Session(who, id, until)",
+        "return Session(who, id, until)",
+        "tests/integration/test_console.py",
+    ),
+    Mutant(
+        "a client may show Pushpin's ticket",
+        "origin/console.py",
+        'request.args.get("ticket") if signed else None',
+        'request.args.get("ticket")',
+        "tests/integration/test_console.py",
+    ),
+    Mutant(
+        "streams have to be renewed though no edge node can be reached",
+        "publisher/collector.py",
+        " and (reachable or not made.edges)",
+        "",
+        "tests/integration/test_gather.py",
+    ),
 )
 
 

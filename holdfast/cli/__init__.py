@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli import accept_log, chaos, config, operate, produce, stack, sweep, values
+from holdfast.cli import (
+    accept_log,
+    chaos,
+    config,
+    operate,
+    predict,
+    produce,
+    stack,
+    sweep,
+    top,
+    values,
+)
 
 
 @click.group()
@@ -17,6 +28,8 @@ for command in (
     *stack.commands,
     *operate.commands,
     *values.commands,
+    top.top,
+    predict.predict,
     produce.produce,
     accept_log.accept_log,
     config.configuration,

@@ -166,7 +166,8 @@ def _welcome(stack: Stack) -> str:
         f"  {curl} {url}/values/counter -H 'Content-Type: application/json' -d '{{\"add\": 1}}'",
         f"  curl -N {stack.pushpin_url}/stream",
         "",
-        f"Operators: holdfast values; or {url}/api/values with the token {stack.operator_token}",
+        f"Operators: {url}/console/ (or holdfast top, or {url}/api/values)",
+        f"with the token {stack.operator_token}",
         "",
     ]
     if trust:

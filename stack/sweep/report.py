@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
-from stack.sweep.model import Prediction, predict
+from holdfast.prediction import Prediction, predict
 from stack.sweep.step import Load, Measured
 
 COLUMNS = (

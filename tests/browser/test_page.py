@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from urllib.parse import urlsplit
 
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from tests.browser.asked import hosts_asked
 from tests.e2e.viewers import post, snapshot, until
 
 BEYOND_DOUBLES = 2**53 + 1
@@ -116,15 +116,4 @@ def test_the_page_asks_nobody_else_and_breaks_no_rule_of_its_own(page, stack):
     driver = page()
     complaints = [line for line in driver.get_log("browser") if line["level"] != "INFO"]
     assert complaints == []
-    asked = set()
-    for line in driver.get_log("performance"):
-        message = json.loads(line["message"])["message"]
-        params = message["params"]
-        # Chromium's own pages ask too.
-        if message["method"] == "Network.requestWillBeSent" and _is_ours(params, stack):
-            asked.add(urlsplit(params["request"]["url"]).netloc)
-    assert asked == {urlsplit(stack.url).netloc}
-
-
-def _is_ours(params, stack):
-    return params["documentURL"].startswith(stack.url)
+    assert hosts_asked(driver, stack.url) == {urlsplit(stack.url).netloc}

@@ -97,6 +97,34 @@ def test_a_purge_makes_the_edge_ask_again(stack, desk):
     until(lambda: snapshot(stack.url, "visits") and asked() > before, "a question to the origin")
 
 
+def test_top_shows_what_the_api_tells(stack):
+
+    def figures():
+        result = run(stack, "top", "--once", "--json")
+        return loads(result.output) if result.exit_code == 0 else None
+
+    def complete():
+        found = figures()
+        # A rate takes two looks at a node.
+        return found and found["edges"][0]["requests_per_s"] is not None and found
+
+    found = until(complete, "the first figures")
+    assert found["edges"][0]["url"] == stack.varnish_urls[0]
+    assert {value["name"] for value in found["values"]} >= {"counter", "visits"}
+    assert found["pushpins"][0]["viewers"] is not None
+    shown = run(stack, "top", "--once").output
+    assert all(words in shown for words in ("counter", stack.varnish_urls[0], "updates[3]"))
+
+
+def test_predict_says_what_a_rate_would_do(stack):
+    until(lambda: run(stack, "predict", "visits", "2").exit_code == 0, "the first figures")
+    found = loads(run(stack, "predict", "visits", "2", "--json").output)
+    assert (found["name"], found["rate"]) == ("visits", 2)
+    assert found["predicted"]["releases"] <= 2
+    assert "age on screen" in run(stack, "predict", "visits").output
+    assert run(stack, "predict", "visits", "0").exit_code == 1
+
+
 def test_who_has_not_seen_the_newest_setting_overwrites_nothing(stack, desk):
     seen = desk.call("GET", RATE)
     desk.call("PUT", RATE, {"rate": 2}, etag=seen.etag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.budget import Budget
+from holdfast.figures import Figures
 from holdfast.kafka import Cluster
 from holdfast.operator_settings import Setting
 from holdfast.relay_state import RelayState
@@ -20,6 +21,7 @@ from origin.grip import Signatures
 from origin.operators import Operators
 from origin.parts import Parts
 from origin.replay import Replay
+from origin.sessions import Sessions
 from origin.settings_log import Audited, Written
 from tests.integration.folds import adds, sets
 from tests.integration.test_origin import NotingProducer
@@ -75,15 +77,19 @@ class Site:
         self.state = State(client)
         self.mirror = SettingsMirror(client)
         self.log = TestLog(self.mirror)
+        self.now = 1_764_000_000.0
         monkeypatch.setattr("origin.desk.EFFECT_S", 0.05)
         desk = Desk(
             Operators(TOKENS, client),
             self.log,
             self.mirror,
             ValueStates(client),
+            Sessions(TOKENS, client, lambda: self.now),
+            Figures(client),
             Budget(per_hour=1000),
             2,
         )
+        self.desk = desk
         self.http = self.client(desk)
         self.state.heartbeat(Partition("updates", 0), 0, 0, 1, True, "")
         self.mirror.write("id", 0, [])
@@ -127,6 +133,9 @@ PATHS = [
     ("PUT", "families/price.*"),
     ("PUT", "budget"),
     ("GET", "audit"),
+    ("GET", "overview"),
+    ("GET", "overview/past"),
+    ("GET", "values/counter/prediction"),
 ]
 
 

@@ -45,7 +45,7 @@ def test_a_stack_comes_up_says_what_it_is_keeps_its_state_and_goes(stack, folder
         assert (part["state"], part["restarts"]) == ("running", 0)
     assert set(parts) == {
         *("kafka", "redis", "nginx", "origin-1", "publisher-1", "relay-1"),
-        *("varnish-1", "pushpin-1", "websocket-1"),
+        *("varnish-1", "exporter-1", "pushpin-1", "websocket-1"),
     }
     addresses = _listening(folder.processes())
     assert len(addresses) > 7

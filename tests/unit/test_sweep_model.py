@@ -7,8 +7,8 @@ import random
 
 import pytest
 
+from holdfast.prediction import predict
 from stack.sweep.choice import recommend
-from stack.sweep.model import predict
 from stack.sweep.step import Measured
 
 
