@@ -1,9 +1,11 @@
-"""What Kafka's client says of a record, without what it can't say."""
+"""What Kafka's client says of records and logs, without what it can't say."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from holdfast.state import Partition
 
 
 def headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
@@ -16,3 +18,15 @@ def headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
         return message.headers() or ()
     except (SystemError, UnicodeDecodeError):  # the former around the latter, as it is today
         return ()
+
+
+def high_watermark(consumer: Any, partition: Partition) -> int | None:
+    """The offset after the log's last record, as the client's last fetch saw it; asks nobody.
+
+    None before the first. consumer: a confluent_kafka.Consumer.
+    """
+    from confluent_kafka import TopicPartition
+
+    place = TopicPartition(partition.topic, partition.number)
+    _, high = consumer.get_watermark_offsets(place, cached=True)
+    return high if high >= 0 else None

@@ -39,6 +39,19 @@ graceful_timeout = 10
 limit_request_line = 0
 limit_request_field_size = 32_768  # 0 would be 8190
 accesslog = None
+logconfig_dict = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "holdfast": {"()": "holdfast.log_format.formatter", "name": settings.log_format}
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "holdfast"}},
+    "root": {"level": settings.log_level, "handlers": ["stderr"]},
+    "loggers": {
+        name: {"level": settings.log_level, "handlers": [], "propagate": True}
+        for name in ("gunicorn.error", "gunicorn.access")
+    },
+}
 control_socket_disable = True
 drain_s = settings.drain_s
 

@@ -12,10 +12,13 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from holdfast.version import VERSION
 
 REQUESTS = Counter(
     "holdfast_origin_requests_total", "Requests answered", ["route", "method", "status"]
@@ -23,15 +26,31 @@ REQUESTS = Counter(
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
 MESSAGES = Counter("holdfast_socket_messages_total", "Messages of WebSockets", ["type"])
 REFUSED = Counter("holdfast_origin_refused_total", "Requests by who is no operator", ["reason"])
+RUNNING = Gauge(
+    "holdfast_origin_running_requests",
+    "Requests that are being answered",
+    multiprocess_mode="livesum",
+)
+BUILD = Gauge(
+    "holdfast_build_info", "1; which Holdfast this is", ["version"], multiprocess_mode="livemax"
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 
 def register(app: Flask) -> None:
     """Count every request of the application."""
 
+    BUILD.labels(VERSION).set(1)
+
     @app.before_request
     def start() -> None:
         g.started = time.perf_counter()
+        RUNNING.inc()
+
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        if "started" in g:
+            RUNNING.dec()
 
     @app.after_request
     def count(answer: Response) -> Response:

@@ -8,21 +8,27 @@ import sys
 import threading
 import time
 
-from holdfast import config, values
+from prometheus_client import REGISTRY
+
+from holdfast import config, log_format, values
+from holdfast.budget import Budget
 from holdfast.errors import ConfigError
 from holdfast.logs import Logs
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
+from holdfast.value_states import ValueStates
 from publisher import health
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.fleet import Fleet, Lookout
+from publisher.gauges import Reading, Service
 from publisher.kafka import ensure_topics, make_consumer, make_producer
 from publisher.loop import Publisher
 from publisher.newest import Newest
 from publisher.purge import EdgeNode
 from publisher.push import PushNode
 from publisher.stale import StaleHints
+from publisher.trail import Arrivals
 from publisher.tuner import Tuner
 
 log = logging.getLogger("publisher")
@@ -33,9 +39,7 @@ STUCK_AFTER_S = 30.0
 def main() -> int:
     try:
         settings = config.load()
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        log_format.set_up(settings.log_level, settings.log_format)
         config.warn(log)
         rules = values.load(settings.values)
         settings.require("publisher")
@@ -60,13 +64,15 @@ def main() -> int:
     pushpins = Fleet(
         Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
     )
-    announcer = Announcer(state, edges, pushpins)
+    arrivals = Arrivals(settings.metrics_values)
+    tuner = Tuner(SettingsMirror(client))
+    announcer = Announcer(state, edges, pushpins, arrivals=arrivals)
     consumer = make_consumer(settings)
     publisher = Publisher(
         settings,
         rules,
         state,
-        Tuner(SettingsMirror(client)),
+        tuner,
         Logs(settings.cluster),
         consumer,
         make_producer(settings),
@@ -78,6 +84,18 @@ def main() -> int:
     lookout = Lookout((edges.look, pushpins.look, origins.look), stopping)
     for part in (edges, pushpins, announcer, hints, lookout):
         part.start()
+    unset_budget = Budget(settings.budget_per_second, settings.budget_per_hour)
+    gauges = (
+        Reading(publisher.behind, lambda: publisher.stepped_at),
+        Service(
+            lambda: publisher.leads,
+            lambda: tuner.tuning.budget(unset_budget),
+            lambda: tuner.tuning.paused,
+            ValueStates(client),
+        ),
+    )
+    for collector in gauges:
+        REGISTRY.register(collector)
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,
@@ -88,6 +106,8 @@ def main() -> int:
     log.info("publishing %s as %s", ", ".join(rules.topics), settings.slot)
     publisher.run(stopping)
     announcer.stop()
+    for collector in gauges:
+        REGISTRY.unregister(collector)
     edges.stop()
     pushpins.stop()
     consumer.close()

@@ -12,6 +12,7 @@ from publisher import metrics
 from publisher.aside import set_aside
 from publisher.fold import Batch, Record, Rejected, Step, fold, series, sort_records
 from publisher.partitions import Owned
+from publisher.trail import Trail
 
 
 class Rewind(Exception):
@@ -21,7 +22,10 @@ class Rewind(Exception):
 class Applier:
     """Applies batches. most_keys: idempotency keys remembered per value."""
 
-    def __init__(self, values: Values, state: State, producer: Producer, most_keys: int) -> None:
+    def __init__(
+        self, values: Values, state: State, producer: Producer, most_keys: int, trail: Trail
+    ) -> None:
+        self._trail = trail
         self._values = values
         self._state = state
         self._producer = producer
@@ -45,6 +49,10 @@ class Applier:
         rewind = self._state.advance(partition, owned.log_start, owned.position, next_offset)
         if rewind is not None:
             raise Rewind
+        if not owned.rebuilding or owned.caught_up:
+            for name, steps in batch.steps.items():
+                first, last = steps[0], steps[-1]
+                self._trail.applied(partition, name, first.offset, last.offset, first.timestamp)
         owned.position = next_offset
         owned.names.update(batch.steps)
         return list(batch.steps)

@@ -8,7 +8,12 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import Gauge, make_wsgi_app
+
+from holdfast.version import VERSION
+
+BUILD = Gauge("holdfast_build_info", "1; which Holdfast this is", ["version"])
+BUILD.labels(VERSION).set(1)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
