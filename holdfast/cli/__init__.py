@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli import accept_log, chaos, config, operate, produce, stack, sweep
+from holdfast.cli import (
+    accept_log,
+    chaos,
+    completion,
+    config,
+    doctor,
+    operate,
+    produce,
+    stack,
+    sweep,
+)
 
 
 @click.group()
@@ -19,6 +29,8 @@ for command in (
     produce.produce,
     accept_log.accept_log,
     config.configuration,
+    doctor.doctor,
+    completion.completion,
     chaos.chaos,
     sweep.sweep,
 ):
