@@ -26,11 +26,6 @@ REQUESTS = Counter(
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
 MESSAGES = Counter("holdfast_socket_messages_total", "Messages of WebSockets", ["type"])
 REFUSED = Counter("holdfast_origin_refused_total", "Requests by who is no operator", ["reason"])
-RUNNING = Gauge(
-    "holdfast_origin_running_requests",
-    "Requests that are being answered",
-    multiprocess_mode="livesum",
-)
 BUILD = Gauge(
     "holdfast_build_info", "1; which Holdfast this is", ["version"], multiprocess_mode="livemax"
 )
@@ -45,12 +40,12 @@ def register(app: Flask) -> None:
     @app.before_request
     def start() -> None:
         g.started = time.perf_counter()
-        RUNNING.inc()
+        _running().inc()
 
     @app.teardown_request
     def end(_error: BaseException | None) -> None:
         if "started" in g:
-            RUNNING.dec()
+            _running().dec()
 
     @app.after_request
     def count(answer: Response) -> Response:
@@ -61,6 +56,18 @@ def register(app: Flask) -> None:
         requests.inc()
         seconds.observe(time.perf_counter() - g.started)
         return answer
+
+
+@cache
+def _running() -> Gauge:
+    """Not made at import: without labels it opens its file at once, and gunicorn's master imports
+    this before there is a folder for it.
+    """
+    return Gauge(
+        "holdfast_origin_running_requests",
+        "Requests that are being answered",
+        multiprocess_mode="livesum",
+    )
 
 
 @cache
