@@ -36,6 +36,8 @@ def register(app: Flask) -> None:
     """Count every request of the application."""
 
     BUILD.labels(VERSION).set(1)
+    for reason in ("no token", "wrong token", "too many"):
+        REFUSED.labels(reason)
 
     @app.before_request
     def start() -> None:

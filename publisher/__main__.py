@@ -17,7 +17,7 @@ from holdfast.logs import Logs
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
 from holdfast.value_states import ValueStates
-from publisher import health
+from publisher import health, metrics
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.fleet import Fleet, Lookout
@@ -52,6 +52,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
 
+    metrics.begin(rules.topics)
     ensure_topics(settings, rules, stopping)
     edges = Fleet(
         Addresses(settings.purge_urls),

@@ -5,6 +5,8 @@ Labels are bounded: topics and nodes, and of values only those that HOLDFAST_MET
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -26,6 +28,8 @@ _AGES = (
     300.0,
     3600.0,
 )
+
+RESULTS = ("ok", "failed", "refused", "limited")
 
 RECORDS = Counter("holdfast_records_total", "Kafka records read", ["topic"])
 REJECTED = Counter("holdfast_rejected_total", "Records set aside as malformed", ["topic"])
@@ -63,6 +67,21 @@ PURGE_SPREAD = Histogram(
     "From the first edge's answer to a purge to the last one's, s",
     buckets=_SECONDS,
 )
+
+
+def begin(topics: Iterable[str]) -> None:
+    """Show what is counted by topic from 0 on: who sees a series begin at 1 misses the 1."""
+    for topic in topics:
+        for metric in (RECORDS, REJECTED, DUPLICATES, IGNORED, REWINDS):
+            metric.labels(topic)
+
+
+def begin_node(node: str, counter: Counter) -> None:
+    """The same of a node. counter: PURGES or PUBLISHES."""
+    NODE_OWED.labels(node)
+    NODE_SECONDS.labels(node)
+    for result in RESULTS:
+        counter.labels(node, result)
 
 
 def forget(node: str) -> None:

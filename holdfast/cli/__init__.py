@@ -12,6 +12,7 @@ from holdfast.cli import (
     doctor,
     operate,
     produce,
+    scrape_config,
     stack,
     sweep,
 )
@@ -31,6 +32,7 @@ for command in (
     config.configuration,
     doctor.doctor,
     completion.completion,
+    scrape_config.scrape_config,
     chaos.chaos,
     sweep.sweep,
 ):

@@ -22,6 +22,7 @@ from publisher.gauges import Reading
 from publisher.kafka import ensure_named, make_relay_consumer
 from publisher.relay.batch import FANOUT, PUSHPIN, Batch
 from publisher.relay.loop import Relay
+from publisher.relay.metrics import GAPS, RELAYED, REWINDS
 from publisher.relay.node import RelayNode
 from publisher.relay.watch import TopicWatch
 
@@ -47,6 +48,9 @@ def main() -> int:
 
     if not rules:
         log.info("values.toml has no [events]: nothing is relayed")
+    for topic in rules.exact:
+        for counter in (RELAYED, REWINDS, GAPS):
+            counter.labels(topic)
     ensure_named(settings, rules.exact, stopping)
     state = RelayState(connect(settings.redis_url))
 
