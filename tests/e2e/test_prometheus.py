@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from holdfast.cli import main
 from stack.layout import REPO
 from stack.ports import choose
-from tests.contract.markdown import anchors
+from tests.contract.markdown import section
 from tests.e2e.viewers import post, until
 
 RULES = REPO / "deploy" / "prometheus" / "rules.yml"
@@ -116,13 +116,20 @@ def prometheus(stack, tmp_path_factory):
         yield prometheus
 
 
-def test_every_metric_that_is_asked_for_is_exported(prometheus):
-    exported = OWN | set(prometheus.ask("label/__name__/values"))
-    for name, kinds in prometheus.ask("metadata").items():
-        exported.add(name)
-        if kinds[0]["type"] == "histogram":
-            exported |= {f"{name}_{part}" for part in ("bucket", "count", "sum")}
-    missing = {who: names_in(text) - exported for who, text in expressions().items()}
+def exported(stack) -> set[str]:
+    """Every metric of every part, also those that have no series so far."""
+    names = set(OWN)
+    for target in (target for targets in stack.scrape_jobs().values() for target in targets):
+        text = httpx.get(f"http://{target}/metrics", timeout=30, trust_env=False).text
+        for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE):
+            ends = ("_bucket", "_count", "_sum") if kind == "histogram" else ("",)
+            names |= {name + end for end in ends}
+    return names
+
+
+def test_every_metric_that_is_asked_for_is_exported(stack, prometheus):
+    there = exported(stack)
+    missing = {who: names_in(text) - there for who, text in expressions().items()}
     assert {who: names for who, names in missing.items() if names} == {}
     assert all(names_in(text) for text in expressions().values())
 
@@ -144,7 +151,7 @@ def test_prometheus_can_work_out_every_panel_and_no_alert_is_wrong(prometheus):
     "expression",
     [
         "sum(rate(holdfast_releases_total[1m]))",
-        'histogram_quantile(0.99, sum by (le) (rate(holdfast_age_seconds_bucket[1m])))',
+        "histogram_quantile(0.99, sum by (le) (rate(holdfast_age_seconds_bucket[1m])))",
         "sum(connection_connected)",
         "sum(holdfast_leads) == 1",
         "holdfast_build_info",
@@ -180,11 +187,10 @@ def test_the_jobs_of_the_example_are_those_of_a_stack(stack):
 
 
 def test_every_alert_leads_to_a_section_that_says_what_to_do():
-    page = (REPO / "docs" / "operating.md").read_text()
     for rule in alerts():
         file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
-        assert (file, anchor) == ("docs/operating.md", rule["alert"].lower())
-        assert anchor in anchors(page), rule["alert"]
+        assert anchor == rule["alert"].lower()
+        assert len(section(REPO / file, rule["alert"]).split()) > 15, rule["alert"]
 
 
 def test_the_dashboard_is_whole():
@@ -201,7 +207,10 @@ def test_the_dashboard_is_whole():
 @pytest.mark.parametrize(
     ("expression", "names"),
     [
-        ("sum by (le, x) (rate(a_bucket[5m])) / b > 0.5 and c{d=~\"e\"} == 1", {"a_bucket", "b", "c"}),
+        (
+            'sum by (le, x) (rate(a_bucket[5m])) / b > 0.5 and c{d=~"e"} == 1',
+            {"a_bucket", "b", "c"},
+        ),
         ("time() - t > 30", {"t"}),
         ("(sum(a) or vector(0)) != 1", {"a"}),
     ],
