@@ -10,6 +10,7 @@ import msgspec
 from holdfast.moments import rfc3339
 
 TEXT, JSON = "text", "json"
+OWN = ("holdfast", "origin", "publisher", "relay")
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -37,7 +38,14 @@ def formatter(name: str) -> logging.Formatter:
 
 
 def set_up(level: str, name: str) -> None:
-    """Make the process's log of this level and format, on stderr."""
+    """Make the process's log of this level and format, on stderr.
+
+    DEBUG is for Holdfast's own lines: libraries have one for each request they make.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(name))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(
+        level=logging.INFO if level == "DEBUG" else level, handlers=[handler], force=True
+    )
+    for own in OWN:
+        logging.getLogger(own).setLevel(level)

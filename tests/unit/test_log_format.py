@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
+from pathlib import Path
 
 from holdfast.log_format import formatter
+from stack.layout import REPO
 
 
 def record(message, *args, error=None, **extra):
@@ -42,3 +45,30 @@ def test_a_json_line_holds_the_traceback():
 
 def test_text_is_for_readers():
     assert formatter("text").format(record("hello %d", 1)).endswith("WARNING publisher: hello 1")
+
+
+def test_every_line_of_an_origin_is_json_gunicorns_own_too(environment):
+    environment(GRIP_KEY="k" * 32, LOG_FORMAT="json", LOG_LEVEL="DEBUG", LOG_LEVLE="oops")
+    origin = subprocess.Popen(
+        [
+            *(str(Path(sys.executable).parent / "gunicorn"), "-c", "origin/gunicorn.conf.py"),
+            *("--bind", "127.0.0.1:0", "origin:create_app()"),
+        ],
+        cwd=REPO,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    said = []
+    try:
+        for line in origin.stderr:
+            said.append(json.loads(line))
+            if said[-1]["message"].startswith("Booting worker"):
+                break
+    finally:
+        origin.terminate()
+        _, rest = origin.communicate(timeout=60)
+    said += map(json.loads, rest.splitlines())
+    messages = [line["message"] for line in said]
+    assert messages[0] == "HOLDFAST_LOG_LEVLE is not a setting; HOLDFAST_LOG_LEVEL is"
+    assert any(message.startswith("Listening at: http://127.0.0.1:") for message in messages)
+    assert messages[-1] == "Shutting down: Master"
