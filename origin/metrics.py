@@ -18,7 +18,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from holdfast.version import VERSION
+from holdfast.version import show_version
 
 REQUESTS = Counter(
     "holdfast_origin_requests_total", "Requests answered", ["route", "method", "status"]
@@ -26,16 +26,13 @@ REQUESTS = Counter(
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
 MESSAGES = Counter("holdfast_socket_messages_total", "Messages of WebSockets", ["type"])
 REFUSED = Counter("holdfast_origin_refused_total", "Requests by who is no operator", ["reason"])
-BUILD = Gauge(
-    "holdfast_build_info", "1; which Holdfast this is", ["version"], multiprocess_mode="livemax"
-)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 
 def register(app: Flask) -> None:
     """Count every request of the application."""
 
-    BUILD.labels(VERSION).set(1)
+    show_version()
     for reason in ("no token", "wrong token", "too many"):
         REFUSED.labels(reason)
 

@@ -8,12 +8,9 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from prometheus_client import Gauge, make_wsgi_app
+from prometheus_client import make_wsgi_app
 
-from holdfast.version import VERSION
-
-BUILD = Gauge("holdfast_build_info", "1; which Holdfast this is", ["version"])
-BUILD.labels(VERSION).set(1)
+from holdfast.version import show_version
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -27,6 +24,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 def serve(host: str, port: int, ready: Callable[[], bool]) -> None:
     """Serve on `host`, an address of this machine, from a thread of its own."""
+    show_version()
     exposition = make_wsgi_app()
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
