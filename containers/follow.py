@@ -35,11 +35,33 @@ class Part(Protocol):
     @property
     def stops(self) -> Sequence[Stop]: ...
 
+    @property
+    def beside(self) -> Sequence[Sequence[str]]:
+        """Commands of helpers, which run as long as it does and are started again if they end."""
+
     def write(self, peers: Mapping[str, Addresses]) -> None:
         """Write the part's configuration. Raises OSError."""
 
     def tell(self, process: subprocess.Popen[bytes]) -> None:
         """Let it read that again. Raises OSError or SubprocessError when it did not."""
+
+
+class _Helper:
+    """A process beside the part: nothing that anybody waits for."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._process = subprocess.Popen(command)
+
+    def look(self) -> None:
+        """Start it again if it ended."""
+        if self._process.poll() is not None:
+            log.warning("%s ended with %s: again", self._command[0], self._process.returncode)
+            self._process = subprocess.Popen(self._command)
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 def follow(part: Part, peers: Peers) -> int:
@@ -56,9 +78,27 @@ def follow(part: Part, peers: Peers) -> int:
         return 0
     part.write(known)
     process = subprocess.Popen(part.command)
+    helpers = [_Helper(command) for command in part.beside]
+    try:
+        return _run(part, peers, process, known, helpers, stopping)
+    finally:
+        for helper in helpers:
+            helper.end()
+
+
+def _run(
+    part: Part,
+    peers: Peers,
+    process: subprocess.Popen[bytes],
+    known: dict[str, Addresses],
+    helpers: Sequence[_Helper],
+    stopping: threading.Event,
+) -> int:
     while process.poll() is None:
         if stopping.wait(LOOK_EVERY_S):
             return _end(process, part.stops)
+        for helper in helpers:
+            helper.look()
         found = peers.look()
         if found != known:
             log.info("peers are now %s", found)

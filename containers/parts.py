@@ -37,7 +37,10 @@ PUSHPIN_PORTS = {
 
 
 class Varnish:
-    """ORIGINS: name:port. HOLDFAST_FASTLY_KEY, HOLDFAST_FASTLY_SERVICE_ID. MEMORY: of its cache."""
+    """ORIGINS: name:port. HOLDFAST_FASTLY_KEY, HOLDFAST_FASTLY_SERVICE_ID. MEMORY: of its cache.
+
+    METRICS_PORT: an exporter serves what Varnish counts there; without it none is started.
+    """
 
     stops = (Stop(signal.SIGTERM, 5.0),)
 
@@ -54,6 +57,9 @@ class Varnish:
         # The log that varnishlog shows lies in `run`, which is memory, too.
         log = ("-p", "vsl_space=16M")
         self.command = (*commands.varnishd(run, address, memory=memory), *log)
+        port = environment.get("METRICS_PORT", "")
+        host = address.rpartition(":")[0]
+        self.beside = (commands.varnish_exporter(run, f"{host}:{port}"),) if port else ()
 
     def write(self, peers: Mapping[str, Addresses]) -> None:
         render.edge(
@@ -82,6 +88,7 @@ class Pushpin:
     """VARNISHES: name:port of the edge's nodes. HOLDFAST_GRIP_KEY."""
 
     stops = (Stop(signal.SIGTERM, 8.0),)
+    beside = ()
     sockets = False
 
     def __init__(
@@ -129,6 +136,7 @@ class Nginx:
     CERTIFICATE, CERTIFICATE_KEY: paths, PEM; with them it speaks HTTPS and HTTP/2.
     """
 
+    beside = ()
     _KINDS = ("varnishes", "pushpins", "websockets")
     # In-flight answers are finished; streams would never be.
     stops = (Stop(signal.SIGQUIT, 2.0), Stop(signal.SIGTERM, 5.0))

@@ -28,6 +28,7 @@ from holdfast.errors import ConfigError
 from holdfast.kafka import Cluster
 from holdfast.operator_tokens import named_tokens
 from holdfast.public_keys import public_keys
+from holdfast.values import NAME
 
 
 def _split(value: Any) -> Any:
@@ -66,7 +67,17 @@ def _operator_tokens(value: Any) -> Any:
     return value or None
 
 
+def _names(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name for part in value.split(",") if (name := part.strip()))
+    if not all(map(NAME.fullmatch, names)):
+        raise ValueError("names of values are expected, separated by commas")
+    return names
+
+
 UrlList = Annotated[tuple[str, ...], BeforeValidator(_split)]
+NameList = Annotated[tuple[str, ...], BeforeValidator(_names)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
 # An empty one is none: that is how Compose passes on a variable that is not set.
 PublicKeys = Annotated[tuple[Any, ...] | None, BeforeValidator(_public_keys)]
@@ -261,11 +272,24 @@ class Settings(BaseModel):
         json_schema_extra=_by("publisher", "relay"),
         description="`/metrics`, `/health/live`, `/health/ready` are there; 0 = off",
     )
+    metrics_values: NameList = Field(
+        (),
+        max_length=100,
+        json_schema_extra=_by("publisher"),
+        description="names of values, at most 100, that get series of their own; all others are "
+        "counted together",
+    )
     log_level: str = Field(
         "INFO",
         pattern=r"^(DEBUG|INFO|WARNING|ERROR)$",
-        json_schema_extra=_by("publisher", "relay"),
+        json_schema_extra=_by("all"),
         description="`DEBUG`, `INFO`, `WARNING` or `ERROR`",
+    )
+    log_format: str = Field(
+        "text",
+        pattern=r"^(text|json)$",
+        json_schema_extra=_by("all"),
+        description="`text`, or `json` for an object a line",
     )
 
     def secret(self, name: str) -> str:

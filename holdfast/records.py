@@ -1,9 +1,11 @@
-"""What Kafka's client says of a record, without what it can't say."""
+"""What Kafka's client says of records and logs, without what it can't say."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from holdfast.state import Partition
 
 
 def headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
@@ -16,3 +18,18 @@ def headers(message: Any) -> Sequence[tuple[str, bytes | None]]:
         return message.headers() or ()
     except (SystemError, UnicodeDecodeError):  # the former around the latter, as it is today
         return ()
+
+
+def high_watermark(consumer: Any, partition: Partition) -> int | None:
+    """The offset after the log's last record, as the client's last fetch saw it; asks nobody.
+
+    None before the first, and of what is not read. consumer: a confluent_kafka.Consumer.
+    """
+    from confluent_kafka import KafkaException, TopicPartition
+
+    place = TopicPartition(partition.topic, partition.number)
+    try:
+        _, high = consumer.get_watermark_offsets(place, cached=True)
+    except (KafkaException, RuntimeError):  # not read, or closed
+        return None
+    return high if high >= 0 else None

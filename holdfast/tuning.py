@@ -32,6 +32,11 @@ class Tuning:
     def get(self, key: str) -> Setting | None:
         return self._settings.get(key)
 
+    @property
+    def paused(self) -> int:
+        """How many values are paused."""
+        return sum(key.startswith("pause:") for key in self._settings)
+
     def having(self, key: str, setting: Setting | None) -> Tuning:
         """The same with one key set anew, or not set any more."""
         others = [each for each in self if each.key != key]

@@ -18,6 +18,7 @@ from origin import (
     metrics,
     page,
     problems,
+    request_id,
     security,
     stream,
     value_routes,
@@ -43,6 +44,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     problems.register(app)
     metrics.register(app)
     security.register(app)
+    request_id.register(app)
     for module in (
         *(page, value_routes, stream, events, websocket, health),
         *(api_values, api_service, api_overview, console),

@@ -17,6 +17,7 @@ from origin.desk import Desk
 from origin.operators import bearer, client_address
 from origin.parts import parts
 from origin.problems import problem
+from origin.request_id import request_id
 from origin.sessions import CSRF_HEADER, ForgedError
 from origin.settings_log import Written
 
@@ -80,8 +81,11 @@ def _challenge(reason: str, address: str, scheme: str) -> Response:
 
 def _refused(reason: str, address: str, status: int, detail: str) -> Response:
     metrics.REFUSED.labels(reason).inc()
+    fields = {"request_id": request_id(), "address": address, "reason": reason}
     current_app.logger.warning(
-        "refused %s %s: %s from %s", request.method, request.path, reason, address
+        "refused %s %s: %s from %s",
+        *(request.method, request.path, reason, address),
+        extra={"fields": fields},
     )
     return problem(status, detail)
 

@@ -10,9 +10,10 @@ import sys
 from types import FrameType
 from typing import Any
 
+from gunicorn.glogging import Logger
 from prometheus_client import multiprocess
 
-from holdfast import topics, values
+from holdfast import log_format, topics, values
 from holdfast.config import load, warn
 from holdfast.errors import ConfigError
 from origin import drain
@@ -26,7 +27,22 @@ try:
 except ConfigError as error:
     sys.stderr.write(f"origin: {error}\n")
     sys.exit(2)
+log_format.set_up(settings.log_level, settings.log_format)
 warn(logging.getLogger("origin"))
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own lines look as ours do. (`logconfig_dict` would turn on a line per request.)"""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(log_format.formatter(settings.log_format))
+
+
+logger_class = Log
+# Its own lines at debug are two for each request.
+loglevel = "info" if settings.log_level == "DEBUG" else settings.log_level.lower()
 
 worker_class = "gthread"
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))

@@ -12,10 +12,13 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from holdfast.version import show_version
 
 REQUESTS = Counter(
     "holdfast_origin_requests_total", "Requests answered", ["route", "method", "status"]
@@ -29,9 +32,19 @@ METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 def register(app: Flask) -> None:
     """Count every request of the application."""
 
+    show_version()
+    for reason in ("no token", "wrong token", "too many"):
+        REFUSED.labels(reason)
+
     @app.before_request
     def start() -> None:
         g.started = time.perf_counter()
+        _running().inc()
+
+    @app.teardown_request
+    def end(_error: BaseException | None) -> None:
+        if "started" in g:
+            _running().dec()
 
     @app.after_request
     def count(answer: Response) -> Response:
@@ -42,6 +55,18 @@ def register(app: Flask) -> None:
         requests.inc()
         seconds.observe(time.perf_counter() - g.started)
         return answer
+
+
+@cache
+def _running() -> Gauge:
+    """Not made at import: without labels it opens its file at once, and gunicorn's master imports
+    this before there is a folder for it.
+    """
+    return Gauge(
+        "holdfast_origin_running_requests",
+        "Requests that are being answered",
+        multiprocess_mode="livesum",
+    )
 
 
 @cache

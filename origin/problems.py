@@ -9,6 +9,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from holdfast.errors import SettingError, UnavailableError, UpdateError
+from origin.request_id import request_id
 
 RETRY_AFTER_S = 1
 
@@ -37,7 +38,8 @@ def register(app: Flask) -> None:
         return problem(error.status, error.detail)
 
     def on_unavailable(error: UnavailableError) -> Response:
-        app.logger.warning("503: %s", error)
+        name = request_id()
+        app.logger.warning("503 to %s: %s", name, error, extra={"fields": {"request_id": name}})
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "try again shortly")
 
     def on_http_error(error: HTTPException) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 import msgspec
@@ -15,10 +16,13 @@ from origin.after import After
 from origin.answers import BRIEF_S, of_value
 from origin.parts import parts
 from origin.problems import problem
+from origin.request_id import request_id
 from origin.socket_events import MIMETYPE
 from origin.value_answers import NDJSON, SSE, snapshot_answer, stream_answer
 from origin.views import snapshot_of, view_of
 from origin.websocket import SOCKET, answer_events, open_socket
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("values", __name__)
 
@@ -77,6 +81,10 @@ def post_update(name: str) -> Response:
     update = parse_body(request.get_data(cache=False), rules)
     key = parse_header(request.headers.get("Idempotency-Key"))
     partition, offset = parts().producer.send(name, update.encode(rules.reduce), key)
+    if log.isEnabledFor(logging.DEBUG):
+        place = f"{HOME_TOPIC}/{partition}/{offset}"
+        fields = {"value": name, "update": place, "request_id": request_id()}
+        log.debug("%s is %s, of %s", request_id(), place, name, extra={"fields": fields})
     body = {"name": name, "topic": HOME_TOPIC, "partition": partition, "offset": offset}
     return Response(msgspec.json.encode(body), status=202, mimetype="application/json")
 

@@ -8,21 +8,25 @@ import sys
 import threading
 import time
 
-from holdfast import config, console_stream, values
+from prometheus_client import REGISTRY
+
+from holdfast import config, console_stream, log_format, values
 from holdfast.budget import Budget
 from holdfast.errors import ConfigError
 from holdfast.figures import Figures
 from holdfast.logs import Logs
+from holdfast.records import high_watermark
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
 from holdfast.value_states import ValueStates
-from publisher import health, scrape
+from publisher import health, metrics, scrape
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.collector import Collector
 from publisher.fleet import Fleet, Lookout
 from publisher.gather import Gatherer
-from publisher.kafka import ensure_topics, known_end, make_consumer, make_producer
+from publisher.gauges import Reading, Service
+from publisher.kafka import ensure_topics, make_consumer, make_producer
 from publisher.loop import Publisher
 from publisher.newest import Newest
 from publisher.purge import EdgeNode
@@ -30,6 +34,7 @@ from publisher.push import PushNode
 from publisher.report import Reporter
 from publisher.scrape import Scraper
 from publisher.stale import StaleHints
+from publisher.trail import Arrivals
 from publisher.tuner import Tuner
 
 log = logging.getLogger("publisher")
@@ -40,9 +45,7 @@ STUCK_AFTER_S = 30.0
 def main() -> int:
     try:
         settings = config.load()
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        log_format.set_up(settings.log_level, settings.log_format)
         config.warn(log)
         rules = values.load(settings.values)
         settings.require("publisher")
@@ -55,6 +58,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
 
+    metrics.begin(rules.topics)
     ensure_topics(settings, rules, stopping)
     edges = Fleet(
         Addresses(settings.purge_urls),
@@ -67,9 +71,10 @@ def main() -> int:
     pushpins = Fleet(
         Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
     )
-    announcer = Announcer(state, edges, pushpins)
-    consumer = make_consumer(settings)
+    arrivals = Arrivals(settings.metrics_values)
     tuner = Tuner(SettingsMirror(client))
+    announcer = Announcer(state, edges, pushpins, arrivals=arrivals)
+    consumer = make_consumer(settings)
     publisher = Publisher(
         settings,
         rules,
@@ -88,6 +93,7 @@ def main() -> int:
         Scraper(lambda: pages[0].urls, scrape.EDGE),
         Scraper(lambda: pages[1].urls, scrape.PUSHPIN),
     )
+    unset_budget = Budget(settings.budget_per_second, settings.budget_per_hour)
     collector = Collector(
         settings.slot,
         Figures(client),
@@ -97,7 +103,7 @@ def main() -> int:
             edges,
             pushpins,
             publisher.standing,
-            lambda partition: known_end(consumer, partition),
+            lambda partition: high_watermark(consumer, partition),
             lambda: tuner.caught_up,
         ),
         Gatherer(
@@ -105,7 +111,7 @@ def main() -> int:
             rules,
             ValueStates(client),
             lambda: tuner.tuning,
-            Budget(settings.budget_per_second, settings.budget_per_hour),
+            unset_budget,
             *scrapers,
         ),
         lambda: publisher.leads,
@@ -117,6 +123,17 @@ def main() -> int:
     lookout = Lookout(looks, stopping)
     for part in (edges, pushpins, announcer, hints, lookout, collector):
         part.start()
+    gauges = (
+        Reading(publisher.behind, lambda: publisher.stepped_at),
+        Service(
+            lambda: publisher.leads,
+            lambda: tuner.tuning.budget(unset_budget),
+            lambda: tuner.tuning.paused,
+            ValueStates(client),
+        ),
+    )
+    for gauge in gauges:
+        REGISTRY.register(gauge)
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,
@@ -128,6 +145,8 @@ def main() -> int:
     publisher.run(stopping)
     collector.join(2.0)
     announcer.stop()
+    for gauge in gauges:
+        REGISTRY.unregister(gauge)
     edges.stop()
     pushpins.stop()
     consumer.close()

@@ -19,19 +19,24 @@ from publisher.nodes import Node
 from publisher.purge import EdgeNode
 from publisher.push import Publication, PushNode
 from publisher.spread import Spread
+from publisher.trail import Arrivals, Trace
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """A release to announce; snapshot None: a release whose item may have been sent before."""
+    """A release to announce; snapshot None: a release whose item may have been sent before.
+
+    trace: of the updates that it shows, as far as this publisher has applied them.
+    """
 
     partition: Partition
     name: str
     version: int
     text: bool
     snapshot: Snapshot | None
+    trace: Trace | None = None
 
     def publication(self) -> Publication:
         """The item itself, once; every later attempt is a confirm.
@@ -53,9 +58,11 @@ class Announcer(threading.Thread):
         edges: Fleet[EdgeNode],
         pushpins: Fleet[PushNode],
         wait: Callable[[Sequence[Future[bool]], float], object] = wait,
+        arrivals: Arrivals | None = None,
     ) -> None:
         super().__init__(name="announcer", daemon=True)
         self._wait = wait
+        self._arrivals = arrivals or Arrivals()
         self._state = state
         self._edges = edges
         self._pushpins = pushpins
@@ -145,6 +152,9 @@ class Announcer(threading.Thread):
         publications = [announcement.publication() for announcement in batch]
         pushpins = list(self._pushpins)
         self._await(pushpins, [pushpin.submit(publications) for pushpin in pushpins])
+        for each in batch:
+            if each.snapshot is not None:
+                self._arrivals.note(each.name, each.version, each.trace)
         by_partition: dict[Partition, list[tuple[str, int]]] = {}
         for announcement in batch:
             versions = by_partition.setdefault(announcement.partition, [])

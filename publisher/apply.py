@@ -13,6 +13,7 @@ from publisher.activity import Activity
 from publisher.aside import set_aside
 from publisher.fold import Batch, Record, Rejected, Step, fold, series, sort_records
 from publisher.partitions import Owned
+from publisher.trail import Trail
 
 
 class Rewind(Exception):
@@ -28,8 +29,10 @@ class Applier:
         state: State,
         producer: Producer,
         most_keys: int,
+        trail: Trail,
         activity: Activity | None = None,
     ) -> None:
+        self._trail = trail
         self._values = values
         self._state = state
         self._producer = producer
@@ -54,6 +57,10 @@ class Applier:
         rewind = self._state.advance(partition, owned.log_start, owned.position, next_offset)
         if rewind is not None:
             raise Rewind
+        if not owned.rebuilding or owned.caught_up:
+            for name, steps in batch.steps.items():
+                first, last = steps[0], steps[-1]
+                self._trail.applied(partition, name, first.offset, last.offset, first.timestamp)
         owned.position = next_offset
         owned.names.update(batch.steps)
         self._activity.updates(

@@ -10,6 +10,8 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import make_wsgi_app
 
+from holdfast.version import show_version
+
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
@@ -22,6 +24,7 @@ class _QuietHandler(WSGIRequestHandler):
 
 def serve(host: str, port: int, ready: Callable[[], bool]) -> None:
     """Serve on `host`, an address of this machine, from a thread of its own."""
+    show_version()
     exposition = make_wsgi_app()
 
     def app(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:

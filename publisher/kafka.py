@@ -6,14 +6,13 @@ import logging
 import threading
 from collections.abc import Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from holdfast.config import Settings
 from holdfast.operator_settings import AUDIT_TOPIC
 from holdfast.operator_settings import TOPIC as SETTINGS_TOPIC
-from holdfast.state import Partition
 from holdfast.values import HOME_TOPIC, Values
 from publisher import metrics
 
@@ -80,16 +79,6 @@ def make_relay_consumer(settings: Settings) -> Consumer:
             }
         )
     )
-
-
-def known_end(consumer: Consumer, partition: Partition) -> int | None:
-    """The end of a partition's log as of the last fetch, None = not known. Asks nobody."""
-    part = TopicPartition(partition.topic, partition.number)
-    try:
-        _, high = consumer.get_watermark_offsets(part, cached=True)
-    except (KafkaException, RuntimeError):  # not read, or closed
-        return None
-    return high if high >= 0 else None
 
 
 def make_producer(settings: Settings) -> Producer:

@@ -17,7 +17,7 @@ from holdfast.errors import KafkaUnavailableError, LogStartError, UnavailableErr
 from holdfast.idempotency import KAFKA_HEADER
 from holdfast.log_start import start_offset
 from holdfast.logs import Log, Logs
-from holdfast.records import headers
+from holdfast.records import headers, high_watermark
 from holdfast.state import Partition, State
 from holdfast.values import HOME_TOPIC, Values
 from publisher import metrics
@@ -27,6 +27,7 @@ from publisher.apply import Applier, Rewind
 from publisher.fold import Record
 from publisher.partitions import Owned, Standing
 from publisher.release import Releaser
+from publisher.trail import Trail
 from publisher.tuner import PARTITION as SETTINGS
 from publisher.tuner import Tuner
 
@@ -68,10 +69,15 @@ class Publisher:
         self._reading: set[Partition] = set()
         self._refused: dict[Partition, float] = {}
         self.activity = Activity()
-        self._applier = Applier(values, state, producer, settings.idempotency_keys, self.activity)
+        trail = Trail()
+        self._applier = Applier(
+            values, state, producer, settings.idempotency_keys, trail, self.activity
+        )
         self._tuner = tuner
         self._settings_at = 0.0
-        self._releaser = Releaser(settings, values, state, tuner, announcer, clock, self.activity)
+        self._releaser = Releaser(
+            settings, values, state, tuner, announcer, trail, clock, self.activity
+        )
         self._topic_ids: dict[str, Future[Any]] = {}
         self._beat_at = 0.0
         self._backoff_s = 0.0
@@ -94,6 +100,19 @@ class Publisher:
             )
             for partition, owned in tuple(self._owned.items())
         ]
+
+    def behind(self) -> dict[Partition, int]:
+        """Records that each partition which is read has left, as far as Kafka has told.
+
+        For any thread.
+        """
+        left = {}
+        for partition in list(self._reading):
+            owned = self._owned.get(partition)
+            end = high_watermark(self._consumer, partition)
+            if owned is not None and end is not None:
+                left[partition] = max(0, end - owned.position)
+        return left
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set. Redis and Kafka may come, go and come back meanwhile."""
@@ -230,6 +249,7 @@ class Publisher:
     def _find_start(self, owned: Owned, found: Log, now: float) -> None:
         partition = owned.partition
         known = self._state.known(partition)
+        before = owned.position
         try:
             owned.position = start_offset(partition, known, found)
         except LogStartError as error:
@@ -241,6 +261,7 @@ class Publisher:
         if known.topic_id is None:
             self._state.note_topic(partition, found.topic_id)
         owned.log_start, owned.replay_to = found.low, found.high
+        owned.rebuilding = known.offset is None or known.offset < before
         owned.topic_id = found.topic_id
         owned.vouched = False
         owned.partitions = found.partitions

@@ -49,6 +49,7 @@ class Node(threading.Thread, Generic[Work]):
     """
 
     kind = "node"
+    counter = metrics.PUBLISHES
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(name=f"{self.kind} {url}", daemon=True)
@@ -107,6 +108,7 @@ class Node(threading.Thread, Generic[Work]):
     # -- the thread
 
     def run(self) -> None:
+        metrics.begin_node(self.url, self.counter)
         while self.turn(self._pause_s()):
             pass
         self.session.close()

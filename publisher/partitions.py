@@ -14,6 +14,7 @@ class Owned:
     position: the next offset to read. replay_to: nothing is released before position reaches it.
     run_id: of the Redis that the last heartbeat met. vouched: the origin may trust what that has
     of the partition. inherited: what the former owner left to do was taken over.
+    rebuilding: what is read before replay_to was shown before, so its age says nothing.
     """
 
     partition: Partition
@@ -25,6 +26,7 @@ class Owned:
     run_id: str = ""
     vouched: bool = False
     inherited: bool = False
+    rebuilding: bool = False
     names: set[str] = field(default_factory=set)
 
     @property

@@ -21,6 +21,7 @@ class EdgeNode(Node[Sequence[tuple[str, int]]]):
     """
 
     kind = "edge"
+    counter = metrics.PURGES
 
     def __init__(
         self, url: str, service: str, token: str, clock: Callable[[], float] = time.monotonic

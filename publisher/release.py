@@ -16,6 +16,7 @@ from publisher.announce import Announcement, Announcer
 from publisher.confirms import Confirms
 from publisher.partitions import Owned
 from publisher.schedule import Schedule
+from publisher.trail import Trail
 from publisher.tuner import Tuner
 
 REPLAY_PAUSE_S = 0.05
@@ -43,9 +44,11 @@ class Releaser:
         state: State,
         tuner: Tuner,
         announcer: Announcer,
+        trail: Trail,
         clock: Callable[[], float] = time.monotonic,
         activity: Activity | None = None,
     ) -> None:
+        self._trail = trail
         self._activity = activity or Activity()
         self._repurge_after_s = settings.repurge_after
         self._unset_budget = Budget(settings.budget_per_second, settings.budget_per_hour)
@@ -114,6 +117,7 @@ class Releaser:
 
     def forget(self, owned: Owned) -> None:
         """Another publisher owns these values now."""
+        self._trail.forget(owned.names)
         for name in owned.names:
             self._pending.drop((owned.partition, name))
             self._repurges.drop(name)
@@ -210,6 +214,9 @@ class Releaser:
             elif isinstance(result, Released | Owed):
                 self._pending.set(key, now + RECHECK_S)
                 yield self._announcement(partition, rules, result, now)
+            elif result is None:
+                # A replay: what was applied had been, and was released.
+                self._trail.forget([rules.name])
 
     def _announcement(
         self, partition: Partition, rules: Rules, result: Released | Owed, now: float
@@ -219,12 +226,14 @@ class Releaser:
             metrics.RELEASES.inc()
             self._activity.release(rules.name)
             version, snapshot = result.snapshot.version, result.snapshot
+            trace = self._trail.take(rules.name)
         else:
-            version, snapshot = result.version, None
+            version, snapshot, trace = result.version, None, None
+            self._trail.forget([rules.name])
         self._confirms.released(rules.name, version, text=text, at=now, now=now)
         if self._repurge_after_s:
             self._repurges.set(rules.name, now + self._repurge_after_s)
-        return Announcement(partition, rules.name, version, text, snapshot)
+        return Announcement(partition, rules.name, version, text, snapshot, trace)
 
     def confirm(self) -> None:
         """Confirm what is due, and purge again where that was asked for."""

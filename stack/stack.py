@@ -333,6 +333,25 @@ class Stack:
             if name.startswith("relay-")
         ]
 
+    def scrape_jobs(self) -> dict[str, list[str]]:
+        """Where Prometheus finds figures, by the job that deploy/prometheus has them under."""
+        told = self._told()["parts"]
+        ports = {
+            "holdfast-origin": ("origin", "http"),
+            "holdfast-publisher": ("publisher", "metrics"),
+            "holdfast-relay": ("relay", "metrics"),
+            "holdfast-edge": ("exporter", "metrics"),
+            "holdfast-pushpin": ("pushpin", "metrics"),
+        }
+        jobs = {
+            job: [f"127.0.0.1:{told[name][port]}" for name in self.parts_of(kind)]
+            for job, (kind, port) in ports.items()
+        }
+        jobs["holdfast-pushpin"] += [
+            f"127.0.0.1:{told[name]['metrics']}" for name in self.parts_of("websocket")
+        ]
+        return jobs
+
     @property
     def bridge_metrics_url(self) -> str:
         """Of a stack whose origin is a function: where its invocations are counted."""

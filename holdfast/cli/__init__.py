@@ -7,10 +7,13 @@ import click
 from holdfast.cli import (
     accept_log,
     chaos,
+    completion,
     config,
+    doctor,
     operate,
     predict,
     produce,
+    scrape_config,
     stack,
     sweep,
     top,
@@ -33,6 +36,9 @@ for command in (
     produce.produce,
     accept_log.accept_log,
     config.configuration,
+    doctor.doctor,
+    completion.completion,
+    scrape_config.scrape_config,
     chaos.chaos,
     sweep.sweep,
 ):

@@ -8,7 +8,9 @@ import sys
 import threading
 import time
 
-from holdfast import config, topics
+from prometheus_client import REGISTRY
+
+from holdfast import config, log_format, topics
 from holdfast.errors import ConfigError
 from holdfast.logs import Logs
 from holdfast.relay_state import RelayState
@@ -16,9 +18,11 @@ from holdfast.state import connect
 from publisher import health
 from publisher.addresses import Addresses
 from publisher.fleet import Fleet, Lookout
+from publisher.gauges import Reading
 from publisher.kafka import ensure_named, make_relay_consumer
 from publisher.relay.batch import FANOUT, PUSHPIN, Batch
 from publisher.relay.loop import Relay
+from publisher.relay.metrics import GAPS, RELAYED, REWINDS
 from publisher.relay.node import RelayNode
 from publisher.relay.watch import TopicWatch
 
@@ -30,9 +34,7 @@ STUCK_AFTER_S = 30.0
 def main() -> int:
     try:
         settings = config.load()
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        log_format.set_up(settings.log_level, settings.log_format)
         config.warn(log)
         rules = topics.load(settings.values)
         settings.require("relay")
@@ -46,6 +48,9 @@ def main() -> int:
 
     if not rules:
         log.info("values.toml has no [events]: nothing is relayed")
+    for topic in rules.exact:
+        for counter in (RELAYED, REWINDS, GAPS):
+            counter.labels(topic)
     ensure_named(settings, rules.exact, stopping)
     state = RelayState(connect(settings.redis_url))
 
@@ -63,6 +68,8 @@ def main() -> int:
     relay = Relay(settings.slot, rules, state, logs, consumer, watch, nodes, limits=limits)
     for part in (watch, nodes, Lookout([nodes.look], stopping)):
         part.start()
+    reading = Reading(relay.behind, lambda: relay.stepped_at)
+    REGISTRY.register(reading)
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,
@@ -73,6 +80,7 @@ def main() -> int:
     log.info("relaying as %s", settings.slot)
     relay.run(stopping)
     relay.leave()
+    REGISTRY.unregister(reading)
     nodes.stop()
     consumer.close()
     log.info("stopped")

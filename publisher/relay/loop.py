@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from holdfast.errors import KafkaUnavailableError, UnavailableError
 from holdfast.logs import Log, Logs
-from holdfast.records import headers
+from holdfast.records import headers, high_watermark
 from holdfast.relay_state import Appended, Chunk, Place, RelayState
 from holdfast.state import Partition
 from holdfast.topics import TopicRules, Topics
@@ -120,6 +120,20 @@ class Relay:
     def _waits(self, part: Partition) -> bool:
         topic = self._topics.get(part.topic)
         return topic is None or part.number not in topic.reading
+
+    def behind(self) -> dict[Partition, int]:
+        """Records that each partition which is read has left, as far as Kafka has told.
+
+        For any thread.
+        """
+        left = {}
+        for partition in list(self._owned):
+            topic = self._topics.get(partition.topic)
+            position = None if topic is None else topic.positions.get(partition.number)
+            end = high_watermark(self._consumer, partition)
+            if position is not None and end is not None:
+                left[partition] = max(0, end - position)
+        return left
 
     def run(self, stopping: threading.Event) -> None:
         """Until `stopping` is set. Redis and Kafka may come, go and come back meanwhile."""

@@ -39,7 +39,9 @@ environment = {
     "HOLDFAST_FASTLY_KEY": "key-of-the-edge",
     "HOLDFAST_GRIP_KEY": "key-of-pushpin",
 }
-part = parts.PARTS[kind](environment, pathlib.Path(run), **json.loads(options))
+options = json.loads(options)
+environment |= options.pop("environment", {})
+part = parts.PARTS[kind](environment, pathlib.Path(run), **options)
 sys.exit(follow(part, part.peers))
 """
 

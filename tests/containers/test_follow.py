@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 
@@ -25,9 +26,10 @@ def get(url):
 
 def test_varnish_asks_new_origins_and_keeps_its_cache_and_its_keys(follower, named, ports):
     """A purge finds what was stored before the origins changed."""
-    port = ports("varnish")["varnish"]
+    port, metrics = ports("varnish", "exporter").values()
     url, old, new = f"http://127.0.0.1:{port}", named("old"), named("new")
-    varnish = follower("varnish", address=f"127.0.0.1:{port}")
+    environment = {"METRICS_PORT": str(metrics)}
+    varnish = follower("varnish", address=f"127.0.0.1:{port}", environment=environment)
     varnish.tell(origin=[old.address])
     varnish.start()
     until(lambda: get(f"{url}/kept") == "old", "Varnish", 30)
@@ -39,10 +41,16 @@ def test_varnish_asks_new_origins_and_keeps_its_cache_and_its_keys(follower, nam
     assert httpx.post(f"{url}/service/holdfast/purge/value:x", headers=KEY).status_code == 200
     assert get(f"{url}/kept") == "new"
 
+    # Its exporter goes on, whatever the VCL is called.
+    figures = f"http://127.0.0.1:{metrics}/metrics"
+    assert "varnish_up 1" in get(figures)
+    assert re.search(r'^varnish_backend_up{backend="[^"]*origin_1",', get(figures), re.MULTILINE)
+
     # Nobody answers for the name any more: it is still whose copy to serve.
     varnish.tell()
     assert get(f"{url}/other") == "new"
     assert varnish.stop() == 0
+    assert get(figures) == ""
 
 
 def test_pushpin_goes_on_with_other_edges(follower, named, ports):

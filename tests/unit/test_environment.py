@@ -191,7 +191,7 @@ def test_every_client_of_kafka_is_made_by_the_cluster():
                 made += re.findall(
                     r"\b(?:Consumer|Producer|AdminClient)\((\s*\S+)", file.read_text()
                 )
-    assert len(made) == 9
+    assert len(made) == 10
     assert all(".client(" in call for call in made), made
 
 
