@@ -10,6 +10,7 @@ import redis
 
 from holdfast.budget import Budget
 from holdfast.config import Settings
+from holdfast.hook_states import HookStates
 from holdfast.operator_tokens import named_tokens
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.value_states import ValueStates
@@ -27,6 +28,7 @@ class Desk:
     log: SettingsLog
     mirror: SettingsMirror
     states: ValueStates
+    hooks: HookStates
     budget: Budget
     proxies: int
     sleep: Callable[[float], None] = field(default=time.sleep)
@@ -42,6 +44,7 @@ class Desk:
             SettingsLog(settings.cluster),
             SettingsMirror(client),
             ValueStates(client),
+            HookStates(client),
             Budget(settings.budget_per_second, settings.budget_per_hour),
             settings.proxies,
         )

@@ -17,7 +17,7 @@ from holdfast import config, kafka, topics, values
 from holdfast.environment import Found, hints, variable
 from holdfast.errors import ConfigError
 
-PARTS = ("origin", "publisher", "relay")
+PARTS = ("origin", "publisher", "relay", "hooks")
 _BOUNDS = {Ge: "from", Gt: "above", Le: "to", Lt: "below"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from holdfast.budget import Budget
+from holdfast.hook_states import HookStates
 from holdfast.kafka import Cluster
 from holdfast.operator_settings import Setting
 from holdfast.relay_state import RelayState
@@ -81,6 +82,7 @@ class Site:
             self.log,
             self.mirror,
             ValueStates(client),
+            HookStates(client),
             Budget(per_hour=1000),
             2,
         )
