@@ -153,7 +153,7 @@ def target_of(url: str) -> Target:
         raise SettingError(422, "url must not hold a user or a password")
     if "#" in url:
         raise SettingError(422, "url must not have a fragment")
-    if not _is_host(host):
+    if not _is_host(host) or ("[" in parts.netloc) != (":" in host):
         raise SettingError(422, "url names no host; write names that are not ASCII as xn--...")
     usual = _PORTS[parts.scheme]
     port = usual if port is None else port
