@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from holdfast.cli import accept_log, chaos, config, operate, produce, stack, sweep
+from holdfast.cli import accept_log, chaos, config, hooks, operate, produce, stack, sweep
 
 
 @click.group()
@@ -16,6 +16,7 @@ def main() -> None:
 for command in (
     *stack.commands,
     *operate.commands,
+    hooks.hooks,
     produce.produce,
     accept_log.accept_log,
     config.configuration,

@@ -129,6 +129,11 @@ PATHS = [
     ("PUT", "families/price.*"),
     ("PUT", "budget"),
     ("GET", "audit"),
+    ("GET", "webhooks"),
+    ("POST", "webhooks"),
+    ("GET", "webhooks/0123456789abcdef"),
+    ("DELETE", "webhooks/0123456789abcdef"),
+    ("POST", "webhooks/0123456789abcdef/enable"),
 ]
 
 
