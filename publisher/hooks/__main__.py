@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 
+import httpx
+
 from holdfast import config, values
 from holdfast.errors import ConfigError
 from holdfast.hook_guard import Guard
@@ -49,6 +51,7 @@ def main() -> int:
     states = HookStates(client)
     lease = Lease(states, settings.slot)
     guard = Guard(settings.webhook_allow)
+    trust = httpx.create_ssl_context()  # SSL_CERT_FILE names others than certifi's
 
     def hire(hook: Hook, state: HookState, delivered: dict[str, int]) -> Worker:
         courier = Courier(
@@ -57,7 +60,7 @@ def main() -> int:
             delivered,
             feed,
             states,
-            Sender(hook.target, guard).post,
+            Sender(hook.target, guard, trust).post,
             lease.left_s,
             settings.webhook_patience,
             time.monotonic,

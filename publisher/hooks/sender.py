@@ -41,7 +41,7 @@ class Outcome:
 class Sender:
     """One receiver. Not for several threads at once. trust: whose certificates are believed."""
 
-    def __init__(self, target: Target, guard: Guard, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(self, target: Target, guard: Guard, trust: ssl.SSLContext) -> None:
         self._target = target
         self._deadline = Deadline()
         self._url = httpcore.URL(
@@ -49,7 +49,7 @@ class Sender:
         )
         # No redirects, no proxies, no cookies, nothing decompressed: httpcore has none of them.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=trust or ssl.create_default_context(),
+            ssl_context=trust,
             max_connections=1,
             keepalive_expiry=IDLE_S,
             network_backend=GuardedBackend(guard, self._deadline, secure=target.secure),

@@ -19,6 +19,7 @@ from publisher.hooks.sender import Sender
 from tests import certificates
 from tests.receiver import SECRET, Receiver
 
+TRUST = ssl.create_default_context()
 LOOPBACK = Guard(["127.0.0.0/8"])
 SNAPSHOT = Snapshot("counter", b"42", 1764000000123, 1764000000000, 1764000000123)
 
@@ -29,7 +30,7 @@ def sent(url):
     return message(hook, SNAPSHOT, time.time())
 
 
-def post(url, guard=LOOPBACK, *, within_s=8.0, trust=None):
+def post(url, guard=LOOPBACK, *, within_s=8.0, trust=TRUST):
     sender = Sender(target_of(url), guard, trust)
     try:
         return sender.post(sent(url), within_s)
@@ -110,7 +111,7 @@ def test_a_name_that_points_elsewhere_after_the_check_leads_nowhere(receiver, mo
     monkeypatch.setattr(socket, "getaddrinfo", rebinding)
     url = f"http://rebind.example:{receiver.port}/"
     # Permitted, but nobody listens there.
-    sender = Sender(target_of(url), Guard(["127.0.0.2"]))
+    sender = Sender(target_of(url), Guard(["127.0.0.2"]), TRUST)
     first = sender.post(sent(url), 8.0)
     assert not first.ok
     assert not first.refused
@@ -242,7 +243,7 @@ def test_a_certificate_has_to_be_trusted_and_of_that_name(tmp_path):
 
 
 def test_a_connection_is_used_again(receiver):
-    sender = Sender(target_of(receiver.url), LOOPBACK)
+    sender = Sender(target_of(receiver.url), LOOPBACK, TRUST)
     for _ in range(3):
         assert sender.post(sent(receiver.url), 8).ok
     assert len({headers["port"] for headers in receiver.requests}) == 1

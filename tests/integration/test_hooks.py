@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 
@@ -27,6 +28,7 @@ from tests.e2e.viewers import until
 from tests.integration.folds import adds
 from tests.receiver import SECRET, Receiver
 
+TRUST = ssl.create_default_context()
 HOME = Partition("updates", 0)
 VALUES = parse("""
 [values.counter]
@@ -100,7 +102,7 @@ class Process:
                     delivered,
                     feed,
                     states,
-                    Sender(hook.target, guard).post,
+                    Sender(hook.target, guard, TRUST).post,
                     lease.left_s,
                     3600,
                     time.monotonic,
