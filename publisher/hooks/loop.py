@@ -115,6 +115,9 @@ class Hooks:
             if worker is None:
                 if hook_id not in self._leaving:
                     self._start(hook)
+            elif not worker.is_alive():
+                # Of something that nobody thought of; its traceback is in the log.
+                del self._workers[hook_id]
             elif worker.hook.version != hook.version:
                 worker.begin_again(hook)
 
