@@ -301,6 +301,30 @@ def test_of_two_processes_one_delivers_and_the_other_takes_over(site, receiver, 
     assert receiver.versions("counter") == versions
 
 
+def test_who_gets_the_lease_back_waits_for_the_request_that_is_under_way(
+    site, receiver, monkeypatch
+):
+    monkeypatch.setattr(lease_module, "RENEW_S", 0.05)
+    site.hook(receiver)
+    process = site.process()
+    receiver.go_on.clear()
+    version = site.release()
+    until(lambda: receiver.requests, "a request")
+    site.redis.set("hook_lease", "another")
+    until(lambda: process.lease.left_s() == 0 and not process.hooks._workers, "the loss")
+    site.redis.delete("hook_lease")
+    until(lambda: process.lease.left_s() > 0, "the lease")
+    for _ in range(3):
+        stepped_at = process.hooks.stepped_at
+        until(lambda at=stepped_at: process.hooks.stepped_at > at, "a turn")
+    assert len(receiver.requests) == 1
+    receiver.go_on.set()
+    until(lambda: process.hooks._workers, "the hook's worker")
+    newer = site.release()
+    got(receiver, "counter", newer)
+    assert receiver.versions("counter") == [version, newer]
+
+
 def test_a_lease_ends_here_before_it_ends_there(site, monkeypatch):
     now = [100.0]
     lease, other = (Lease(site.states, slot, lambda: now[0]) for slot in ("a", "b"))
