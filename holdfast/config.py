@@ -25,6 +25,7 @@ from pydantic import (
 from holdfast import kafka
 from holdfast.environment import Found, hints, read, variable
 from holdfast.errors import ConfigError
+from holdfast.hook_guard import network
 from holdfast.kafka import Cluster
 from holdfast.operator_tokens import named_tokens
 from holdfast.public_keys import public_keys
@@ -76,12 +77,22 @@ def _names(value: Any) -> Any:
     return names
 
 
+def _networks(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(str(network(part)) for part in value.split(",") if part.strip())
+    except ValueError:
+        raise ValueError("each part is a network like 10.0.0.0/8, or an address") from None
+
+
 UrlList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_names)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
 # An empty one is none: that is how Compose passes on a variable that is not set.
 PublicKeys = Annotated[tuple[Any, ...] | None, BeforeValidator(_public_keys)]
 Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
+Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 OperatorTokens = Annotated[SecretStr | None, BeforeValidator(_operator_tokens)]
 Optional = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 
@@ -221,6 +232,20 @@ class Settings(BaseModel):
         description="how many proxies in front add to `X-Forwarded-For`: nginx and the edge. By it "
         "clients' addresses are told",
     )
+    webhook_allow: Networks = Field(
+        (),
+        json_schema_extra=_by("hooks"),
+        description="networks that webhooks may go to though they are not public, and by http:// "
+        "as well: `10.1.0.0/16,...`",
+    )
+    webhook_patience: float = Field(
+        86_400.0,
+        ge=0,
+        le=31_536_000,
+        allow_inf_nan=False,
+        json_schema_extra=_by("hooks", unit="s"),
+        description="so long a receiver may fail before its webhook is disabled",
+    )
     idempotency_keys: int = Field(
         1_000_000,
         ge=1,
@@ -242,9 +267,9 @@ class Settings(BaseModel):
     slot: str = Field(
         "publisher-1",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",
-        json_schema_extra=_by("publisher", "relay"),
-        description="name of a publisher (`group.instance.id`), or of a relay; no other of its "
-        "kind has it, the same at each start",
+        json_schema_extra=_by("publisher", "relay", "hooks"),
+        description="name of a publisher (`group.instance.id`), of a relay, or of a process for "
+        "webhooks; no other of its kind has it, the same at each start",
     )
     group: str = Field(
         "holdfast",
@@ -262,14 +287,14 @@ class Settings(BaseModel):
     metrics_host: str = Field(
         "127.0.0.1",
         pattern=r"^\d{1,3}(\.\d{1,3}){3}$",
-        json_schema_extra=_by("publisher", "relay"),
+        json_schema_extra=_by("publisher", "relay", "hooks"),
         description="an address of this machine; 0.0.0.0 = all of them",
     )
     metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
-        json_schema_extra=_by("publisher", "relay"),
+        json_schema_extra=_by("publisher", "relay", "hooks"),
         description="`/metrics`, `/health/live`, `/health/ready` are there; 0 = off",
     )
     metrics_values: NameList = Field(
@@ -315,6 +340,8 @@ class Settings(BaseModel):
     def _needed(self, part: str) -> tuple[str, ...]:
         if part == "origin":
             return ("grip_key",) if self.grip_verify_key is None else ()
+        if part == "hooks":
+            return ()
         asks = any(
             is_fanout(url) and "key" not in parse_qs(urlsplit(url).query) for url in self.grip_url
         )

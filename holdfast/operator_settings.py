@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +23,9 @@ AUDIT_TOPIC = "settings.audit"  # every change, in the same transaction as the c
 KEY = re.compile(r"[a-z]{1,16}(:[A-Za-z0-9._*-]{1,128})?")
 
 Thing = Mapping[str, Any]
+
+SECRET = "secret"  # noqa: S105 - the member of a thing that the audit never shows
+MASK = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,13 @@ class Change:
     before: Thing | None
     after: Thing | None
 
+    @property
+    def masked(self) -> Change:
+        """The same without secrets: what was before, and what the audit keeps for ever."""
+        return replace(self, before=masked(self.before), after=masked(self.after))
+
     def encode(self) -> bytes:
-        """Its record in the audit, and the setting's own unless that is a tombstone."""
+        """Its record, as `settings` and the audit have it."""
         return msgspec.json.encode(
             {
                 "key": self.key,
@@ -65,6 +73,11 @@ class Change:
                 "to": self.after,
             }
         )
+
+
+def masked(thing: Thing | None) -> Thing | None:
+    """What may be shown of it."""
+    return thing if thing is None or SECRET not in thing else {**thing, SECRET: MASK}
 
 
 class _Record(msgspec.Struct):

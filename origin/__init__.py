@@ -9,6 +9,7 @@ from holdfast.relay_state import RelayState
 from holdfast.state import State, connect
 from holdfast.updates import MAX_BODY_BYTES
 from origin import (
+    api_hooks,
     api_overview,
     api_service,
     api_values,
@@ -47,7 +48,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     request_id.register(app)
     for module in (
         *(page, value_routes, stream, events, websocket, health),
-        *(api_values, api_service, api_overview, console),
+        *(api_values, api_service, api_overview, api_hooks, console),
     ):
         app.register_blueprint(module.blueprint)
     return app

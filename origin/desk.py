@@ -11,6 +11,7 @@ import redis
 from holdfast.budget import Budget
 from holdfast.config import Settings
 from holdfast.figures import Figures
+from holdfast.hook_states import HookStates
 from holdfast.operator_tokens import named_tokens
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.value_states import ValueStates
@@ -31,6 +32,7 @@ class Desk:
     states: ValueStates
     sessions: Sessions
     figures: Figures
+    hooks: HookStates
     budget: Budget
     proxies: int
     sleep: Callable[[float], None] = field(default=time.sleep)
@@ -48,6 +50,7 @@ class Desk:
             ValueStates(client),
             Sessions(tokens, client),
             Figures(client),
+            HookStates(client),
             Budget(settings.budget_per_second, settings.budget_per_hour),
             settings.proxies,
         )

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import KafkaUnavailableError
@@ -198,11 +198,12 @@ class SettingsLog:
             if error is None and message.topic() == TOPIC:
                 offsets.append(message.offset())  # type: ignore[arg-type]
 
-        key, record = change.key.encode(), change.encode()
+        key, audited = change.key.encode(), change.masked
+        holds = replace(change, before=audited.before)
         producer.begin_transaction()
         for topic, value in (
-            (TOPIC, None if change.after is None else record),
-            (AUDIT_TOPIC, record),
+            (TOPIC, None if change.after is None else holds.encode()),
+            (AUDIT_TOPIC, audited.encode()),
         ):
             producer.produce(topic, key=key, value=value, partition=0, on_delivery=on_delivery)
         producer.flush(STEP_S)

@@ -27,17 +27,23 @@ class Sizes:
     varnishes: int = 1
     pushpins: int = 1
     websockets: int = 1  # Pushpins that hold WebSockets, and nothing else
+    hooks: int = 1  # processes that deliver webhooks, one of them at a time
     functions: int = 0  # environments of the origin as a function; then `origins` is 0
 
     def names(self, kind: str) -> list[str]:
-        """Of the copies of "origin", "publisher", "relay", "varnish", "exporter", "pushpin",
-        "websocket" or "function".
+        """Of the copies of "origin", "publisher", "relay", "hooks", "varnish", "exporter",
+        "pushpin", "websocket" or "function".
 
         There are as many relays as publishers, and an exporter for each Varnish.
         """
-        others = {"varnish": "varnishes", "exporter": "varnishes", "relay": "publishers"}
-        plural = others.get(kind, f"{kind}s")
-        return [f"{kind}-{number}" for number in range(1, getattr(self, plural) + 1)]
+        others = {
+            "varnish": "varnishes",
+            "exporter": "varnishes",
+            "relay": "publishers",
+            "hooks": "hooks",
+        }
+        count: int = getattr(self, others.get(kind, f"{kind}s"))
+        return [f"{kind}-{number}" for number in range(1, count + 1)]
 
     @property
     def all_pushpins(self) -> list[str]:
@@ -64,7 +70,7 @@ class Part:
 def port_names(sizes: Sizes) -> list[str]:
     """The ports that the stack needs, by name."""
     names = ["nginx", "kafka", "kafka.controller", "redis"]
-    for kind in ("origin", "publisher", "relay", "varnish", "exporter"):
+    for kind in ("origin", "publisher", "relay", "hooks", "varnish", "exporter"):
         names += sizes.names(kind)
     for pushpin in sizes.all_pushpins:
         names += [
@@ -131,7 +137,11 @@ def parts(
             lambda: probes.redis_ping(ports["redis"]),
         ),
     ]
-    for kind, module in (("publisher", "publisher"), ("relay", "publisher.relay")):
+    for kind, module in (
+        ("publisher", "publisher"),
+        ("relay", "publisher.relay"),
+        ("hooks", "publisher.hooks"),
+    ):
         for name in sizes.names(kind):
             result.append(
                 Part(
@@ -237,6 +247,8 @@ def environment(
         "HOLDFAST_ORIGIN_URLS": urls(origins(sizes)),
         "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
+        # Receivers on this machine: the stack has no others.
+        "HOLDFAST_WEBHOOK_ALLOW": "127.0.0.0/8",
         "HOLDFAST_OPERATOR_TOKENS": f"operator:{secrets['operator_token']}",
         # Marks every process of this stack, so that `down` finds the ones that were orphaned.
         "HOLDFAST_STACK": str(folder),

@@ -17,7 +17,7 @@ from holdfast import config, kafka, topics, values
 from holdfast.environment import Found, hints, variable
 from holdfast.errors import ConfigError
 
-PARTS = ("origin", "publisher", "relay")
+PARTS = ("origin", "publisher", "relay", "hooks")
 _BOUNDS = {Ge: "from", Gt: "above", Le: "to", Lt: "below"}
 
 
@@ -141,7 +141,7 @@ def page() -> Iterator[str]:
 def _default(name: str) -> str | None:
     """As the environment would say it."""
     default: Any = config.Settings.model_fields[name].default
-    if default is None:
+    if default is None or default == ():
         return None
     return ",".join(default) if isinstance(default, tuple) else f"{default}".removesuffix(".0")
 

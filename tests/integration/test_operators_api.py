@@ -6,6 +6,7 @@ import pytest
 
 from holdfast.budget import Budget
 from holdfast.figures import Figures
+from holdfast.hook_states import HookStates
 from holdfast.kafka import Cluster
 from holdfast.operator_settings import Setting
 from holdfast.relay_state import RelayState
@@ -86,6 +87,7 @@ class Site:
             ValueStates(client),
             Sessions(TOKENS, client, lambda: self.now),
             Figures(client),
+            HookStates(client),
             Budget(per_hour=1000),
             2,
         )
@@ -136,6 +138,11 @@ PATHS = [
     ("GET", "overview"),
     ("GET", "overview/past"),
     ("GET", "values/counter/prediction"),
+    ("GET", "webhooks"),
+    ("POST", "webhooks"),
+    ("GET", "webhooks/0123456789abcdef"),
+    ("DELETE", "webhooks/0123456789abcdef"),
+    ("POST", "webhooks/0123456789abcdef/enable"),
 ]
 
 

@@ -44,7 +44,7 @@ def test_a_stack_comes_up_says_what_it_is_keeps_its_state_and_goes(stack, folder
         assert set(part) == {"name", "pid", "state", "ports", "restarts"}
         assert (part["state"], part["restarts"]) == ("running", 0)
     assert set(parts) == {
-        *("kafka", "redis", "nginx", "origin-1", "publisher-1", "relay-1"),
+        *("kafka", "redis", "nginx", "origin-1", "publisher-1", "relay-1", "hooks-1"),
         *("varnish-1", "exporter-1", "pushpin-1", "websocket-1"),
     }
     addresses = _listening(folder.processes())

@@ -149,6 +149,7 @@ PARTS = {
     ),
     "publisher": (sys.executable, "-m", "publisher"),
     "relay": (sys.executable, "-m", "publisher.relay"),
+    "hooks": (sys.executable, "-m", "publisher.hooks"),
 }
 
 

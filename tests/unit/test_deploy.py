@@ -39,7 +39,7 @@ def analyze(*arguments):
 
 @needs_systemd
 def test_systemd_has_nothing_to_say_against_the_units(units):
-    assert len(units) == 3
+    assert len(units) == 4
     done = analyze("verify", "--man=no", *units)
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -1,0 +1,1 @@
+"""Webhooks: each release POSTed to who asked for it, signed, by a process of its own."""

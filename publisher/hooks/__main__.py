@@ -1,0 +1,88 @@
+"""`python -m publisher.hooks`: makes every client once, wires the parts, runs until SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+import time
+
+import httpx
+
+from holdfast import config, values
+from holdfast.errors import ConfigError
+from holdfast.hook_guard import Guard
+from holdfast.hook_states import HookState, HookStates
+from holdfast.hooks import Hook
+from holdfast.release_feed import ReleaseFeed
+from holdfast.settings_mirror import SettingsMirror
+from holdfast.state import State, connect
+from publisher import health
+from publisher.hooks.courier import Courier
+from publisher.hooks.lease import Lease
+from publisher.hooks.loop import Hooks
+from publisher.hooks.sender import Sender
+from publisher.hooks.worker import Worker
+
+log = logging.getLogger("hooks")
+
+STUCK_AFTER_S = 30.0
+
+
+def main() -> int:
+    try:
+        settings = config.load()
+        logging.basicConfig(
+            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        config.warn(log)
+        rules = values.load(settings.values)
+    except ConfigError as error:
+        sys.stderr.write(f"hooks: {error}\n")
+        return 2
+
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+
+    client = connect(settings.redis_url)
+    feed = ReleaseFeed(client, State(client), rules)
+    states = HookStates(client)
+    lease = Lease(states, settings.slot)
+    guard = Guard(settings.webhook_allow)
+    trust = httpx.create_ssl_context()  # SSL_CERT_FILE names others than certifi's
+
+    def hire(hook: Hook, state: HookState, delivered: dict[str, int]) -> Worker:
+        courier = Courier(
+            hook,
+            state,
+            delivered,
+            feed,
+            states,
+            Sender(hook.target, guard, trust).post,
+            lease.left_s,
+            settings.webhook_patience,
+            time.monotonic,
+            time.time,
+            time.sleep,
+        )
+        return Worker(courier)
+
+    hooks = Hooks(SettingsMirror(client), feed, states, lease, hire)
+    if settings.metrics_port:
+        health.serve(
+            settings.metrics_host,
+            settings.metrics_port,
+            lambda: time.monotonic() - hooks.stepped_at < STUCK_AFTER_S,
+        )
+
+    log.info("delivering webhooks as %s", settings.slot)
+    hooks.run(stopping)
+    hooks.leave()
+    log.info("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
