@@ -149,6 +149,12 @@ class Settings(BaseModel):
         json_schema_extra=_by("publisher"),
         description="whose `/health/ready` it asks before it hints; `dns+http://...` as well",
     )
+    pushpin_metrics_urls: UrlList = Field(
+        (),
+        json_schema_extra=_by("publisher"),
+        description="Pushpins' `prometheus_port`s, whose connections make the value `viewers`; "
+        "`dns+http://...` as well. Empty = nobody counts",
+    )
     fastly_service_id: str = Field(
         "holdfast",
         pattern=r"^[A-Za-z0-9_-]+$",

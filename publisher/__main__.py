@@ -13,7 +13,8 @@ from holdfast.errors import ConfigError
 from holdfast.logs import Logs
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
-from publisher import health
+from holdfast.value_states import ValueStates
+from publisher import health, presence
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.fleet import Fleet, Lookout
@@ -62,6 +63,7 @@ def main() -> int:
     )
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
+    producer = make_producer(settings)
     publisher = Publisher(
         settings,
         rules,
@@ -69,15 +71,30 @@ def main() -> int:
         Tuner(SettingsMirror(client)),
         Logs(settings.cluster),
         consumer,
-        make_producer(settings),
+        producer,
         announcer,
     )
     hints = StaleHints(
         lambda: origins.urls, lambda: publisher.leads, announcer.hint_stale, stopping
     )
-    lookout = Lookout((edges.look, pushpins.look, origins.look), stopping)
+    counted = Addresses(settings.pushpin_metrics_urls)
+    lookout = Lookout((edges.look, pushpins.look, origins.look, counted.look), stopping)
     for part in (edges, pushpins, announcer, hints, lookout):
         part.start()
+    no_presence = presence.fault(rules)
+    if settings.pushpin_metrics_urls and no_presence:
+        log.info("nobody counts viewers: %s", no_presence)
+    viewers = rules.rules(presence.NAME)
+    if settings.pushpin_metrics_urls and viewers is not None and not no_presence:
+        presence.Presence(
+            viewers,
+            lambda: counted.urls,
+            presence.Counts(presence.PushpinMetrics()),
+            ValueStates(client),
+            producer,
+            lambda: publisher.leads,
+            stopping,
+        ).start()
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,

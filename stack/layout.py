@@ -221,6 +221,7 @@ def environment(
         "HOLDFAST_GRIP_KEY": secrets["grip_key"],
         "HOLDFAST_PURGE_URLS": urls(sizes.names("varnish")),
         "HOLDFAST_ORIGIN_URLS": urls(origins(sizes)),
+        "HOLDFAST_PUSHPIN_METRICS_URLS": urls([f"{name}.metrics" for name in sizes.all_pushpins]),
         "HOLDFAST_FASTLY_SERVICE_ID": "holdfast",
         "HOLDFAST_FASTLY_KEY": secrets["fastly_key"],
         "HOLDFAST_OPERATOR_TOKENS": f"operator:{secrets['operator_token']}",

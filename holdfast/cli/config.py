@@ -130,7 +130,7 @@ def page() -> Iterator[str]:
         default = _default(name)
         cells = (
             f"`{variable(name)}`{file}",
-            "none" if default is None else f"`{default}`",
+            f"`{default}`" if default else "none",
             ", ".join(filter(None, (about["unit"], _range(name)))),
             about["by"],
             config.Settings.model_fields[name].description,
