@@ -9,13 +9,16 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
+from selenium.webdriver.common.by import By
 
 from stack.layout import REPO, Sizes
 from stack.temporary import temporary_stack
+from tests.browser import conftest as windows
 from tests.e2e.metrics import metric
 from tests.e2e.sockets import Socket
-from tests.e2e.viewers import Viewer, post, snapshot, until
+from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
+open_window, wait = windows.open_window, windows.wait
 SOON_S = 30.0  # seconds as a rule; the machine may be busy
 
 
@@ -89,16 +92,24 @@ def test_nobody_may_post_it(stack):
 
 def test_a_pushpin_that_is_killed_counts_0_and_counts_again_when_it_is_back(stack):
     first, second = _pushpins(stack)
-    with (
-        Viewer(first, "/values/counter?as=sse"),
-        Viewer(second, "/values/counter?as=sse", reconnect=True),
-    ):
+    with Viewer(first, "/values/counter?as=sse"), Viewer(second, "/values/counter?as=sse"):
         _until(stack, 1, 1, 0)
-        stack.stop_part("pushpin-2")
+        os.killpg(os.getpgid(stack.pid("pushpin-2")), signal.SIGKILL)
         _until(stack, 1, 0, 0)
-        stack.start_part("pushpin-2")
-        _until(stack, 1, 1, 0)
+        until(lambda: answers(f"{second}/values/counter"), "a new Pushpin", 60)
+        with Viewer(second, "/values/counter?as=sse"):
+            _until(stack, 1, 1, 0)
     _until(stack, 0, 0, 0)
+
+
+def test_the_page_shows_how_many_are_watching_and_counts_once_itself(stack, open_window, wait):
+    def says(text):
+        return lambda driver: driver.find_element(By.ID, "watching").text == text
+
+    driver = open_window(stack.url)
+    wait(driver, says("1 watching"), "the page itself")
+    with Viewer(stack.url, "/values/counter?as=sse"):
+        wait(driver, says("2 watching"), "another viewer")
 
 
 def test_another_publisher_takes_over_with_the_right_number(stack):
