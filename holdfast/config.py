@@ -176,7 +176,7 @@ class Settings(BaseModel):
         (),
         json_schema_extra=_by("publisher"),
         description="where each Pushpin serves `/metrics`, in the order of HOLDFAST_GRIP_URL; "
-        "`dns+http://...` as well. Not set = nobody knows how many are watching",
+        "`dns+http://...` as well. Not set = nobody counts who is watching (the value `viewers`)",
     )
     origin_urls: UrlList = Field(
         ("http://127.0.0.1:8000",),

@@ -15,7 +15,13 @@ PAGE_KEY = "page"
 
 @blueprint.get("/")
 def get_page() -> Response:
-    answer = make_response(render_template("index.html", default=parts().values.default.name))
+    answer = make_response(
+        render_template(
+            "index.html",
+            default=parts().values.default.name,
+            counted=parts().values.configured("viewers"),
+        )
+    )
     answer.headers.update(PAGE_HEADERS)
     return cacheable(answer, PAGE_KEY)
 

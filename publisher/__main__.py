@@ -19,7 +19,7 @@ from holdfast.records import high_watermark
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
 from holdfast.value_states import ValueStates
-from publisher import health, metrics, scrape
+from publisher import health, metrics, presence, scrape
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.collector import Collector
@@ -75,6 +75,7 @@ def main() -> int:
     tuner = Tuner(SettingsMirror(client))
     announcer = Announcer(state, edges, pushpins, arrivals=arrivals)
     consumer = make_consumer(settings)
+    producer = make_producer(settings)
     publisher = Publisher(
         settings,
         rules,
@@ -82,7 +83,7 @@ def main() -> int:
         tuner,
         Logs(settings.cluster),
         consumer,
-        make_producer(settings),
+        producer,
         announcer,
     )
     hints = StaleHints(
@@ -134,6 +135,20 @@ def main() -> int:
     )
     for gauge in gauges:
         REGISTRY.register(gauge)
+    no_presence = presence.fault(rules)
+    if settings.pushpin_metrics_urls and no_presence:
+        log.info("nobody counts viewers: %s", no_presence)
+    viewers = rules.rules(presence.NAME)
+    if settings.pushpin_metrics_urls and viewers is not None and not no_presence:
+        presence.Presence(
+            viewers,
+            lambda: pages[1].urls,
+            presence.Counts(presence.PushpinMetrics()),
+            ValueStates(client),
+            producer,
+            lambda: publisher.leads,
+            stopping,
+        ).start()
     if settings.metrics_port:
         health.serve(
             settings.metrics_host,

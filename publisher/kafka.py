@@ -82,12 +82,14 @@ def make_relay_consumer(settings: Settings) -> Consumer:
 
 
 def make_producer(settings: Settings) -> Producer:
-    """For copies of rejected records."""
+    """For copies of rejected records, and for presence."""
     return Producer(
         settings.cluster.client(
             {
                 "enable.idempotence": True,
                 "acks": "all",
+                # As Java's producers do, so that all agree which partition a key is on.
+                "partitioner": "murmur2_random",
                 "error_cb": _on_error,
             }
         )

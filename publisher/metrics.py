@@ -61,6 +61,14 @@ NODE_SECONDS = Histogram(
     "holdfast_node_seconds", "Time a node took to answer, s", ["node"], buckets=_SECONDS
 )
 NODE_OWED = Gauge("holdfast_node_owed", "1 while the node is owed what it missed", ["node"])
+VIEWERS = Gauge(
+    "holdfast_viewers",
+    "Connections that a Pushpin holds, at the publisher that counts them",
+    ["node"],
+)
+PRESENCE_ERRORS = Counter(
+    "holdfast_presence_errors_total", "Pushpins that were asked for their count in vain"
+)
 DNS_ERRORS = Counter("holdfast_dns_errors_total", "Names of nodes that could not be resolved")
 PURGE_SPREAD = Histogram(
     "holdfast_purge_spread_seconds",

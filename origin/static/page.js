@@ -3,6 +3,7 @@
 import { Chart } from "./chart.js";
 import { watch } from "./holdfast.js";
 import { sendUpdate } from "./send.js";
+import { showWatching } from "./watching.js";
 
 const name = document.body.dataset.value;
 const element = (id) => document.getElementById(id);
@@ -41,6 +42,7 @@ async function add() {
 
 element("add").addEventListener("click", add);
 setInterval(showAge, 1000);
+if (element("watching")) showWatching(element("watching"));
 watch(name, {
   onValue: showValue,
   onState: showState,

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,6 +20,8 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from stack.layout import Sizes
 from stack.temporary import temporary_stack
 from tests.conftest import VALUES
+from tests.e2e.metrics import metric
+from tests.e2e.sockets import Socket
 from tests.e2e.viewers import Viewer, answers, post, snapshot, until
 
 PATH = "/values/visits?as=sse"
@@ -153,6 +156,62 @@ def test_an_origin_of_two_restarts_and_no_update_is_refused(stack):
     assert posters.others == []
     assert len(set(posters.places)) == len(posters.places) == _written(stack) - before
     until(lambda: snapshot(stack.url, "visits")["value"] == _written(stack), "the exact value")
+
+
+def _served(stack) -> list[float]:
+    """Events of WebSockets that each origin has answered."""
+    return [
+        metric([url], "holdfast_origin_requests_total", method="POST", status="200")
+        for url in stack.origin_urls
+    ]
+
+
+def _add(socket) -> None:
+    """As docs/websocket.md says: the same key again after an error that may pass."""
+    key = str(uuid4())
+
+    def accepted():
+        heard = len(socket.messages)
+        socket.say(type="add", name="visits", value=1, key=key, id=key)
+
+        def answer():
+            # The edge, which answers for an origin that is gone, can't read an id.
+            return next(
+                (
+                    message
+                    for message in socket.messages[heard:]
+                    if message.get("id") == key or message["type"] == "error"
+                ),
+                None,
+            )
+
+        found = until(answer, "an answer", 60)
+        assert found["type"] == "accepted" or found["retry"], found
+        return found["type"] == "accepted"
+
+    until(accepted, "an acknowledgement", 60)
+
+
+def test_a_socket_is_answered_by_two_origins_in_turn_and_by_one_when_the_other_is_killed(stack):
+    before = snapshot(stack.url, "visits")["value"]
+    with Socket(stack.url) as socket:
+        socket.ask(type="subscribe", names=["visits"])
+        socket.wait_for("visits", before)
+        served = _served(stack)
+        for _ in range(10):
+            _add(socket)
+        assert all(now > then for now, then in zip(_served(stack), served, strict=True))
+        os.killpg(os.getpgid(stack.pid("origin-1")), signal.SIGKILL)
+        for _ in range(10):
+            _add(socket)
+        # What it had subscribed to did not die with an origin, and each add counts once.
+        socket.wait_for("visits", before + 20, 30)
+        assert socket.ask(type="subscribe", names=["visits"])["names"] == ["visits"]
+        until(lambda: answers(f"{stack.origin_urls[0]}/health/ready"), "it again", 60)
+        _add(socket)
+        socket.wait_for("visits", before + 21, 30)
+        socket.assert_increasing("visits")
+        assert socket.closed is None
 
 
 def test_down_under_load_and_up_again_loses_nothing_that_was_taken(stack):
