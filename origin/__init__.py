@@ -12,6 +12,7 @@ from origin import (
     api_service,
     api_values,
     events,
+    guard,
     health,
     metrics,
     page,
@@ -21,6 +22,7 @@ from origin import (
     value_routes,
     websocket,
 )
+from origin.access import Access
 from origin.desk import Desk
 from origin.grip import Signatures
 from origin.parts import Parts
@@ -41,6 +43,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     problems.register(app)
     metrics.register(app)
     security.register(app)
+    guard.register(app)
     for module in (
         *(page, value_routes, stream, events, websocket, health),
         *(api_values, api_service),
@@ -53,15 +56,17 @@ def _parts() -> Parts:
     settings = config.load()
     settings.require("origin")
     client = connect(settings.redis_url)
+    known_values, known_topics = values.load(settings.values), topics.load(settings.values)
     return Parts(
-        values=values.load(settings.values),
+        values=known_values,
         state=State(client),
         producer=UpdateProducer(settings.cluster),
         signatures=Signatures(
             settings.optional("grip_key"), settings.grip_verify_key or (), settings.issuer
         ),
-        topics=topics.load(settings.values),
+        topics=known_topics,
         relay=RelayState(client),
         replay=Replay(settings.cluster),
         desk=Desk.of(settings, client),
+        access=Access.of(settings, known_values, known_topics),
     )

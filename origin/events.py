@@ -68,7 +68,8 @@ def _with_slash(path: str) -> Response:
 
 
 @blueprint.get("/events/<topic>/")
-def get_events(topic: str) -> Response:
+@blueprint.get("/events/<topic>/held/<ticket>/")
+def get_events(topic: str, ticket: str | None = None) -> Response:
     """A first connect, or one that says where it was: Last-Event-ID, at the edge `after`."""
     rules = parts().topics.rules(topic)
     if rules is None:
@@ -99,7 +100,11 @@ def get_events(topic: str) -> Response:
 
 @blueprint.get("/events/<topic>/at/<position>")
 @blueprint.get("/events/<topic>/at/<position>/<key>")
-def get_more_events(topic: str, position: str, key: str | None = None) -> Response:
+@blueprint.get("/events/<topic>/held/<ticket>/at/<position>")
+@blueprint.get("/events/<topic>/held/<ticket>/at/<position>/<key>")
+def get_more_events(
+    topic: str, position: str, key: str | None = None, ticket: str | None = None
+) -> Response:
     """Where Pushpin goes on: the next page, or a recovery.
 
     In the path, not in the query: Pushpin lets requests to one path share one answer.

@@ -58,7 +58,8 @@ def main() -> int:
     state = State(client)
     newest = Newest(state)
     pushpins = Fleet(
-        Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
+        Addresses(settings.grip_url),
+        lambda url: PushNode(url, newest, fastly_key=token, private=rules.private),
     )
     announcer = Announcer(state, edges, pushpins)
     consumer = make_consumer(settings)
