@@ -207,18 +207,34 @@ def seal(answer: Response) -> Response:
     """Keep an answer about something private to the one who asked."""
     about: Thing | None = g.get("private")
     if about is None:
+        if request.method in ("POST", "OPTIONS"):
+            _let_pages_of_allowed_sites(answer)
         return answer
     answer.headers["Surrogate-Control"] = "no-store"
     answer.headers["Cache-Control"] = "private, no-store"
     answer.headers.pop("Access-Control-Allow-Origin", None)
     answer.vary.update(("Authorization", "Cookie", "Origin"))
-    site = parts().access.named_origin(request)
-    if site is not None:
-        answer.headers["Access-Control-Allow-Origin"] = site
-        answer.headers["Access-Control-Allow-Credentials"] = "true"
+    _let_pages_of_allowed_sites(answer)
     if "grant" in g:
         bind(answer, about, g.grant)
     return answer
+
+
+def _let_pages_of_allowed_sites(answer: Response) -> None:
+    """To an allowed site's page a browser shows the answer; where it asks first, it may send what
+    we take (WHATWG Fetch, 3.3).
+    """
+    site = parts().access.named_origin(request)
+    if site is None:
+        return
+    answer.headers["Access-Control-Allow-Origin"] = site
+    answer.headers["Access-Control-Allow-Credentials"] = "true"
+    if request.method == "OPTIONS":
+        answer.headers["Access-Control-Allow-Methods"] = "GET, HEAD, POST"
+        answer.headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Idempotency-Key, Last-Event-ID"
+        )
+        answer.headers["Access-Control-Max-Age"] = "600"
 
 
 def bind(answer: Response, about: Thing, grant: Grant) -> None:

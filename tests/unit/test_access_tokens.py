@@ -22,13 +22,14 @@ from tests.tokens import KEY, token
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC = ec.generate_private_key(ec.SECP256R1())
+LOGIN = {"iss": "https://login.example"}
 RSA_PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def refused(verifier, text):
     with pytest.raises(TokenError) as caught:
         verifier.grant(text)
-    assert text not in str(caught.value)
+    assert not text or text not in str(caught.value)
     return caught.value.reason
 
 
@@ -56,20 +57,21 @@ def test_a_token_allows_what_it_names_and_nothing_else():
         ("a.b.c", "invalid"),
         ("x" * 5000, "invalid"),
         (token(key="another key that nobody here knows of"), "invalid"),
-        (token(lives_s=-60), "expired"),
-        (token(leave_out="exp"), "invalid"),
-        (token(aud="another"), "audience"),
-        (token(leave_out="aud"), "audience"),
+        (token(lives_s=-60, claims=LOGIN), "expired"),
+        (token(leave_out="exp", claims=LOGIN), "invalid"),
+        (token(aud="another", claims=LOGIN), "audience"),
+        (token(leave_out="aud", claims=LOGIN), "audience"),
         (token(claims={"iss": "https://else.example"}), "issuer"),
-        (token(claims={"nbf": 4_000_000_000, "iss": "https://login.example"}), "not yet"),
-        (token(claims={"iss": "https://login.example"}, read="everything"), "invalid"),
-        (token(claims={"iss": "https://login.example", "holdfast": "*"}), "invalid"),
-        (token(algorithm="HS512", claims={"iss": "https://login.example"}), "invalid"),
-        (token(key=None, algorithm="none", claims={"iss": "https://login.example"}), "invalid"),
+        (token(), "issuer"),
+        (token(claims={**LOGIN, "nbf": 4_000_000_000}), "not yet"),
+        (token(claims=LOGIN, read="everything"), "invalid"),
+        (token(claims={**LOGIN, "holdfast": "*"}), "invalid"),
+        (token(algorithm="HS512", claims=LOGIN), "invalid"),
+        (token(key=None, algorithm="none", claims=LOGIN), "invalid"),
     ],
 )
 def test_a_token_that_is_wrong_is_refused_for_what_is_wrong_with_it(text, reason):
-    assert refused(Verifier(SharedKey(KEY), "holdfast", "https://login.example"), text) == reason
+    assert refused(Verifier(SharedKey(KEY), "holdfast", LOGIN["iss"]), text) == reason
 
 
 def test_clocks_may_be_apart_by_the_leeway():
@@ -201,8 +203,8 @@ def test_something_private_without_a_key_is_no_configuration():
         {"jwt_key": "too short"},
         {"jwt_key": KEY, "jwt_jwks_url": "https://login.example/keys"},
         {"jwt_jwks_url": "login.example/keys"},
-        {"allowed_origins": "app.example"},
-        {"allowed_origins": "https://app.example/path"},
+        {"allowed_origins": "another.example"},
+        {"allowed_origins": "https://another.example/path"},
     ],
 )
 def test_a_wrong_setting_is_named_and_not_shown(environ):
