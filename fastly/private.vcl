@@ -18,11 +18,18 @@ sub who_asks {
         if (!req.http.Grip-Sig) {
             return (synth(404));
         }
+        if (req.restarts == 0) {
+            call ask_apart_for_one;
+        }
         return (pass);
     }
     if (req.http.X-Private) {
-        set req.http.Authorization = req.http.X-Authorization;
-        set req.http.Cookie = req.http.X-Cookie;
+        if (req.http.X-Authorization) {
+            set req.http.Authorization = req.http.X-Authorization;
+        }
+        if (req.http.X-Cookie) {
+            set req.http.Cookie = req.http.X-Cookie;
+        }
         return (pass);
     }
     # No part of a cached answer depends on who asks.
@@ -36,19 +43,23 @@ sub forget_who_asks {
     unset req.http.X-Private;
 }
 
+# It is no copy: what the client has seen the origin compares, and nothing older will do.
+sub ask_apart_for_one {
+    set req.http.X-Private = "yes";
+    set req.http.X-Judged = "yes";
+    set req.http.X-Stale-Ok = "yes";
+    if (req.http.X-Plain-Url && req.http.X-After && !req.http.X-Socket) {
+        set req.http.X-Ask = req.http.X-After;
+        call ask_apart;
+    }
+}
+
 sub ask_for_who_asks {
     if (resp.http.Holdfast-Private && !req.http.X-Private
         && (req.http.X-Authorization || req.http.X-Cookie)) {
-        set req.http.X-Private = "yes";
-        # It is no copy: what the client has seen the origin compares, and nothing older will do.
-        set req.http.X-Judged = "yes";
-        set req.http.X-Stale-Ok = "yes";
-        if (req.http.X-Plain-Url && req.http.X-After && !req.http.X-Socket) {
-            set req.http.X-Ask = req.http.X-After;
-            call ask_apart;
-            if (req.http.X-Wait ~ "^[1-9]") {
-                set req.url = req.url + "&wait=120";
-            }
+        call ask_apart_for_one;
+        if (req.http.X-Wait ~ "^[1-9]" && req.http.X-After) {
+            set req.url = req.url + "&wait=120";
         }
         return (restart);
     }
