@@ -39,8 +39,9 @@ def refuse_what_is_not_utf_8() -> Response | None:
 
 @blueprint.get("/events/")
 def get_events_page() -> Response:
-    """The page, with the topics that there are now."""
-    known = sorted(name for name in parts().replay.topics() if parts().topics.rules(name))
+    """The page, with the topics that there are now and that everybody may see."""
+    rules = {name: parts().topics.rules(name) for name in parts().replay.topics()}
+    known = sorted(name for name, rule in rules.items() if rule and not rule.private)
     answer = make_response(render_template("events.html", topics=known))
     answer.headers.update(PAGE_HEADERS)
     return cacheable(answer, PAGE_KEY, max_age=BRIEF_S)
