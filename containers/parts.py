@@ -148,6 +148,7 @@ class Nginx:
         names = {kind: required(environment, kind.upper()) for kind in self._KINDS}
         self.peers = Peers(names, join_after_s=JOIN_AFTER_S)
         self._post_rate = int(environment.get("POST_RATE", "1000"))
+        self._hold_rate = int(environment.get("HOLD_RATE", str(render.HOLD_RATE)))
         shown = environment.get("CERTIFICATE")
         self._certificate = (
             (Path(shown), Path(required(environment, "CERTIFICATE_KEY"))) if shown else None
@@ -169,6 +170,7 @@ class Nginx:
             connections=min(nofile, CONNECTIONS),
             nofile=nofile,
             post_rate=self._post_rate,
+            hold_rate=self._hold_rate,
             workers=self._workers,
             linger_s=NGINX_LINGER_S,
         )

@@ -22,9 +22,9 @@ sub after_of_request {
 
 # Whoever still stands where a stale hold claimed to (holds.vcl) has seen only what that delivered.
 sub after_of_recovery {
-    if (req.http.Grip-Last ~ "(value:[^;,]*|updates);\s*last-id=[0-9]") {
+    if (req.http.Grip-Last ~ "((?:value|private):[^;,]*|updates);\s*last-id=[0-9]") {
         set req.http.X-After = regsub(req.http.Grip-Last,
-            "^.*?(?:value:[^;,]*|updates);\s*last-id=([0-9]+).*$", "\1");
+            "^.*?(?:(?:value|private):[^;,]*|updates);\s*last-id=([0-9]+).*$", "\1");
     }
     if (req.http.Grip-Last ~ "stale;\s*last-id=[0-9]+-[0-9]"
         && (!req.http.X-After || req.http.X-After

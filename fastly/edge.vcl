@@ -17,6 +17,7 @@ include "./purge.vcl";
 include "./barrier.vcl";
 include "./stale.vcl";
 include "./wait.vcl";
+include "./private.vcl";
 include "./try_again.vcl";
 include "./holds.vcl";
 include "./websocket.vcl";
@@ -47,8 +48,7 @@ sub vcl_recv {
         # Never cached, never restarted, never tried twice.
         return (pass);
     }
-    # No part of a cached answer depends on who asks.
-    unset req.http.Cookie;
+    call who_asks;
     return (hash);
 }
 
@@ -70,6 +70,7 @@ sub forget_what_clients_claim {
     unset req.http.X-Purge-Id;
     unset req.http.X-Ticket;
     unset req.http.X-Socket;
+    call forget_who_asks;
     set req.http.X-Path = regsub(req.url, "\?.*$", "");
     # `Connection: Grip-Sig` would keep it from the origin, but not from vcl_hash. Set again, it is
     # no hop's own any more.
@@ -147,6 +148,7 @@ sub keep_as_told {
 }
 
 sub vcl_deliver {
+    call ask_for_who_asks;
     call answer_event_for_origin;
     call purged_after_insertion;
     call restart_with_stale;

@@ -10,7 +10,7 @@ sub events_of_request {
     set req.http.X-Hold = "yes";
     set req.http.Accept = "text/event-stream";
     set req.http.X-After = "";
-    if (req.http.X-Path ~ "^/events/[^/]+/at/") {
+    if (req.http.X-Path ~ "^/events/[^/]+/(held/[^/]+/)?at/") {
         # Pushpin goes on to the next page: its Grip-Last still says where it began.
         set req.url = req.http.X-Path;
     } elsif (req.url ~ "[?&]recover(&|$)" && req.http.Grip-Last ~ "^events:[^;]+; last-id=[0-9-]+$") {

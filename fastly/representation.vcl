@@ -4,10 +4,11 @@
 sub representation {
     # One spelling for each path: the origin would read these as another's.
     if (req.http.X-Path ~ "//|%|#" || (req.http.X-Path ~ "^/values/"
-        && req.http.X-Path !~ "^/values/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/history)?$")) {
+        && req.http.X-Path !~
+            "^/values/[A-Za-z0-9][A-Za-z0-9._-]{0,63}(/history|/held/[A-Za-z0-9._-]+)?$")) {
         return (synth(404));
     }
-    if (req.url ~ "^/values/[^/?]+(\?|$)") {
+    if (req.url ~ "^/values/[^/?]+(/held/[^/?]+)?(\?|$)") {
         call as_of_request;
         call wait_of_request;
         call after_of_request;

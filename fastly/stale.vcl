@@ -63,6 +63,10 @@ sub stop_at_known_failure {
 }
 
 sub handle_failure {
+    # A guesser's own 429 is nobody else's trouble.
+    if (bereq.http.X-Private && beresp.status == 429) {
+        return;
+    }
     # 429 is what a function answers that is throttled.
     if ((beresp.status < 500 && beresp.status != 429)
         || (bereq.method != "GET" && bereq.method != "HEAD")) {

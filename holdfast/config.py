@@ -28,6 +28,7 @@ from holdfast.errors import ConfigError
 from holdfast.hook_guard import network
 from holdfast.kafka import Cluster
 from holdfast.operator_tokens import named_tokens
+from holdfast.origins import origins
 from holdfast.public_keys import public_keys
 from holdfast.values import NAME
 
@@ -86,6 +87,22 @@ def _networks(value: Any) -> Any:
         raise ValueError("each part is a network like 10.0.0.0/8, or an address") from None
 
 
+def _jwt_key(value: Any) -> Any:
+    # RFC 7518, 3.2: at least as long as the hash.
+    if isinstance(value, str) and value and len(value.encode()) < 32:
+        raise ValueError("32 bytes or more are needed")
+    return value or None
+
+
+def _jwks_url(value: Any) -> Any:
+    if not value:
+        return None
+    address = urlsplit(str(value))
+    if address.scheme not in ("http", "https", "file"):
+        raise ValueError("a URL that begins with https://, http:// or file:///")
+    return value
+
+
 UrlList = Annotated[tuple[str, ...], BeforeValidator(_split)]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_names)]
 RedisUrl = Annotated[str, AfterValidator(_redis)]
@@ -94,6 +111,9 @@ PublicKeys = Annotated[tuple[Any, ...] | None, BeforeValidator(_public_keys)]
 Secret = Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)]
 Networks = Annotated[tuple[str, ...], BeforeValidator(_networks)]
 OperatorTokens = Annotated[SecretStr | None, BeforeValidator(_operator_tokens)]
+JwtKey = Annotated[SecretStr | None, BeforeValidator(_jwt_key)]
+JwksUrl = Annotated[str | None, BeforeValidator(_jwks_url)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(origins)]
 Optional = Annotated[str | None, BeforeValidator(lambda value: value or None)]
 
 
@@ -224,6 +244,48 @@ class Settings(BaseModel):
         description="who may use `/api/`, as `name:token,...`; a token is 16 to 256 visible ASCII "
         "characters without comma and colon. Not set = there is no `/api/`",
     )
+    jwt_key: JwtKey = Field(
+        None,
+        json_schema_extra=_by("origin", file=True),
+        description="the secret that tokens of readers and posters are signed with (HS256), 32 "
+        "bytes or more. This or the next switches [access](access.md) on",
+    )
+    jwt_jwks_url: JwksUrl = Field(
+        None,
+        json_schema_extra=_by("origin"),
+        description="where the public keys of who makes tokens are (RS256, ES256): a JWKS, "
+        "`https://...` or `file:///...`",
+    )
+    jwt_audience: str = Field(
+        "holdfast",
+        min_length=1,
+        json_schema_extra=_by("origin"),
+        description="what tokens must name as their audience",
+    )
+    jwt_issuer: Optional = Field(
+        None,
+        json_schema_extra=_by("origin"),
+        description="who they must say that they are from; not set = anybody whose key it is",
+    )
+    jwt_leeway_s: float = Field(
+        10.0,
+        ge=0,
+        le=300,
+        json_schema_extra=_by("origin", unit="s"),
+        description="how far clocks may be apart",
+    )
+    jwt_open_post: bool = Field(
+        False,
+        json_schema_extra=_by("origin"),
+        description="1 = updates of values that are not private need no token all the same",
+    )
+    allowed_origins: Origins = Field(
+        (),
+        json_schema_extra=_by("origin"),
+        description="from which other sites' pages browsers may post and read private values, as "
+        "`https://app.example,...`. Not set = posts from anywhere, private values from the own "
+        "host alone",
+    )
     proxies: int = Field(
         2,
         ge=0,
@@ -335,6 +397,10 @@ class Settings(BaseModel):
         if missing:
             raise ConfigError(
                 *(f"{variable(name)} is not set; {part} needs it" for name in missing)
+            )
+        if self.jwt_key is not None and self.jwt_jwks_url is not None:
+            raise ConfigError(
+                f"{variable('jwt_key')} and {variable('jwt_jwks_url')}: only one of them counts"
             )
 
     def _needed(self, part: str) -> tuple[str, ...]:

@@ -44,6 +44,15 @@ def ndjson_channel(name: str) -> str:
     return f"value:{name}:ndjson"
 
 
+def private_channel(channel: str) -> str:
+    """The channel of a private value instead of `channel`.
+
+    While the origin is away the edge holds who comes back on value:{name}, whatever the name
+    (fastly/holds.vcl). So nothing private is ever sent there.
+    """
+    return "private:" + channel.removeprefix("value:")
+
+
 def encode_key(key: bytes) -> str:
     """A record's key where only letters, digits, - and _ may stand: base64 without padding."""
     return base64.urlsafe_b64encode(key).rstrip(b"=").decode()

@@ -23,7 +23,7 @@ _OWN_SUFFIX = ".rejected"
 
 DEFAULT_MAX_REPLAY = 10_000
 MOST_REPLAY = 1_000_000
-_KEYS = {"by_key": bool, "max_replay": int, "fields": list}
+_KEYS = {"by_key": bool, "max_replay": int, "fields": list, "private": bool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,15 @@ class TopicRules:
     """What values.toml says of a topic, or of all topics that a glob matches.
 
     by_key: `?key=` is served. max_replay: records that a viewer may catch up on. fields: the
-    members of a JSON record that are shown, None = the record as it is.
+    members of a JSON record that are shown, None = the record as it is. private: only for who has a
+    token that allows it.
     """
 
     pattern: str
     by_key: bool = False
     max_replay: int = DEFAULT_MAX_REPLAY
     fields: tuple[str, ...] | None = None
+    private: bool = False
 
     @property
     def exact(self) -> bool:
@@ -78,6 +80,13 @@ class Topics:
             if pattern.fullmatch(topic):
                 return rule
         return None
+
+    @property
+    def private(self) -> bool:
+        """Whether any of them is."""
+        return any(rule.private for rule in self._exact.values()) or any(
+            rule.private for _, rule in self._globs
+        )
 
     @property
     def exact(self) -> tuple[str, ...]:

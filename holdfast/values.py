@@ -27,7 +27,7 @@ class Rules:
 
     rate: releases/s; burst: releases; threshold: in units of the value; settle: s. table: the name
     of its table; own: what that table sets itself, the rest being defaults. paused: an operator
-    stopped its releases (tuning.py).
+    stopped its releases (tuning.py). private: only who has a token that allows it may read it.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Rules:
     table: str = dataclasses.field(default="", compare=False)
     own: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
     paused: bool = False
+    private: bool = False
 
     @property
     def family(self) -> bool:
@@ -81,6 +82,10 @@ class Values:
             if name.startswith(rule.prefix) and len(name) > len(rule.prefix):
                 return replace(rule, name=name)
         return None
+
+    def private(self, name: str) -> bool:
+        rules = self.rules(name)
+        return rules is not None and rules.private
 
     def configured(self, name: str) -> bool:
         """Whether `name` stands in values.toml itself: it exists before its first update."""
@@ -162,6 +167,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "threshold": (int, float),
     "settle": (int, float),
     "default": (bool,),
+    "private": (bool,),
 }
 # What may also stand in [defaults], and what an operator may change while running (tuning.py).
 KNOBS = ("rate", "burst", "threshold", "settle")
@@ -199,6 +205,8 @@ def _rules(name: str, table: Any, defaults: dict[str, Any], source: str) -> Rule
     rule = Rules(name=name, table=name, own=frozenset(own), **merged)
     if rule.family and (rule.default or rule.key is not None):
         raise ConfigError(f"{where}: a family has neither default nor key")
+    if rule.default and rule.private:
+        raise ConfigError(f"{where}: everybody sees the default value; it can't be private")
     if rule.topic == HOME_TOPIC and (rule.field is not None or rule.key is not None):
         raise ConfigError(f"{where}: key and field are for a foreign topic; set topic too")
     return rule

@@ -15,6 +15,7 @@ from origin import (
     api_values,
     console,
     events,
+    guard,
     health,
     metrics,
     page,
@@ -25,6 +26,7 @@ from origin import (
     value_routes,
     websocket,
 )
+from origin.access import Access
 from origin.desk import Desk
 from origin.grip import Signatures
 from origin.parts import Parts
@@ -46,6 +48,7 @@ def create_app(parts: Parts | None = None) -> Flask:
     metrics.register(app)
     security.register(app)
     request_id.register(app)
+    guard.register(app)
     for module in (
         *(page, value_routes, stream, events, websocket, health),
         *(api_values, api_service, api_overview, api_hooks, console),
@@ -58,15 +61,17 @@ def _parts() -> Parts:
     settings = config.load()
     settings.require("origin")
     client = connect(settings.redis_url)
+    known_values, known_topics = values.load(settings.values), topics.load(settings.values)
     return Parts(
-        values=values.load(settings.values),
+        values=known_values,
         state=State(client),
         producer=UpdateProducer(settings.cluster),
         signatures=Signatures(
             settings.optional("grip_key"), settings.grip_verify_key or (), settings.issuer
         ),
-        topics=topics.load(settings.values),
+        topics=known_topics,
         relay=RelayState(client),
         replay=Replay(settings.cluster),
         desk=Desk.of(settings, client),
+        access=Access.of(settings, known_values, known_topics),
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gripcontrol import WebSocketEvent
 
+from holdfast.access_tokens import Grant
 from holdfast.errors import KafkaUnavailableError, UnavailableError, UpdateError
-from holdfast.formats import value_channel
 from holdfast.idempotency import parse_header
 from holdfast.messages import (
     Add,
@@ -31,6 +31,7 @@ from origin.produce import Sent
 from origin.socket_events import message, pack, subscribe, unsubscribe
 from origin.socket_memory import BURST, PER_SECOND, SocketMemory
 from origin.subscribing import Subscribing
+from origin.views import channel_of
 
 # Pushpin drops a socket whose answer is larger than 1,000,000 bytes. No more messages are looked at
 # beyond the first, no more values shown beyond the second; one message's other answers fit above.
@@ -59,11 +60,18 @@ class Conversation:
     """Answers the events of one socket, in their order.
 
     value: the one that the socket is for, None = those that it subscribes to. memory: of what came
-    before; it is changed.
+    before; it is changed. who: what the client's token allows, asked only where that matters.
     """
 
-    def __init__(self, parts: Parts, value: Rules | None, memory: SocketMemory) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        value: Rules | None,
+        memory: SocketMemory,
+        who: Callable[[], Grant | None] = lambda: None,
+    ) -> None:
         self._parts = parts
+        self._who = who
         self._value = value
         self._memory = memory
         self._controls: list[WebSocketEvent] = []
@@ -125,13 +133,13 @@ class Conversation:
             raise UpdateError(422, f"this connection is for {self._value.name}; use /ws for others")
         if isinstance(said, Unsubscribe):
             for name in self._memory.unsubscribe(said.names):
-                self._tell_pushpin(unsubscribe(value_channel(name)))
+                self._tell_pushpin(unsubscribe(channel_of(name)))
             self._say(answer("unsubscribed", id_, names=said.names))
             return
-        result = Subscribing(self._parts, self._memory, MOST_SHOWN_BYTES - self._size)
+        result = Subscribing(self._parts, self._memory, MOST_SHOWN_BYTES - self._size, self._who)
         result.subscribe(said.names)
         for name in result.shown:
-            self._tell_pushpin(subscribe(value_channel(name)))
+            self._tell_pushpin(subscribe(channel_of(name)))
         if result.names:
             self._say(answer("subscribed", id_, names=result.names))
         for text in result.shown.values():
@@ -149,6 +157,10 @@ class Conversation:
             rules = self._parts.values.rules(said.name)
         if rules is None:
             raise UpdateError(404, "no such value")
+        if self._parts.access.post_needs_token(rules):
+            grant = self._who()
+            if grant is None or not grant.allows("write", rules.name):
+                raise UpdateError(403, "connect with a token that allows to write it")
         update = parse_document({operation: said.value}, rules)
         sent = self._parts.producer.start(
             rules.name, update.encode(rules.reduce), parse_header(said.key)

@@ -39,8 +39,9 @@ def refuse_what_is_not_utf_8() -> Response | None:
 
 @blueprint.get("/events/")
 def get_events_page() -> Response:
-    """The page, with the topics that there are now."""
-    known = sorted(name for name in parts().replay.topics() if parts().topics.rules(name))
+    """The page, with the topics that there are now and that everybody may see."""
+    rules = {name: parts().topics.rules(name) for name in parts().replay.topics()}
+    known = sorted(name for name, rule in rules.items() if rule and not rule.private)
     answer = make_response(render_template("events.html", topics=known))
     answer.headers.update(PAGE_HEADERS)
     return cacheable(answer, PAGE_KEY, max_age=BRIEF_S)
@@ -68,7 +69,8 @@ def _with_slash(path: str) -> Response:
 
 
 @blueprint.get("/events/<topic>/")
-def get_events(topic: str) -> Response:
+@blueprint.get("/events/<topic>/held/<ticket>/")
+def get_events(topic: str, ticket: str | None = None) -> Response:
     """A first connect, or one that says where it was: Last-Event-ID, at the edge `after`."""
     rules = parts().topics.rules(topic)
     if rules is None:
@@ -99,7 +101,11 @@ def get_events(topic: str) -> Response:
 
 @blueprint.get("/events/<topic>/at/<position>")
 @blueprint.get("/events/<topic>/at/<position>/<key>")
-def get_more_events(topic: str, position: str, key: str | None = None) -> Response:
+@blueprint.get("/events/<topic>/held/<ticket>/at/<position>")
+@blueprint.get("/events/<topic>/held/<ticket>/at/<position>/<key>")
+def get_more_events(
+    topic: str, position: str, key: str | None = None, ticket: str | None = None
+) -> Response:
     """Where Pushpin goes on: the next page, or a recovery.
 
     In the path, not in the query: Pushpin lets requests to one path share one answer.

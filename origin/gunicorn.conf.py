@@ -17,13 +17,13 @@ from holdfast import log_format, topics, values
 from holdfast.config import load, warn
 from holdfast.errors import ConfigError
 from origin import drain
+from origin.access import Access
 
 try:
     # Each worker reads them for itself, but would be started again and again for a fault.
     settings = load()
-    values.load(settings.values)
-    topics.load(settings.values)
     settings.require("origin")
+    Access.of(settings, values.load(settings.values), topics.load(settings.values))
 except ConfigError as error:
     sys.stderr.write(f"origin: {error}\n")
     sys.exit(2)

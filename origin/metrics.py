@@ -26,6 +26,9 @@ REQUESTS = Counter(
 SECONDS = Histogram("holdfast_origin_request_seconds", "Time to answer, s", ["route", "method"])
 MESSAGES = Counter("holdfast_socket_messages_total", "Messages of WebSockets", ["type"])
 REFUSED = Counter("holdfast_origin_refused_total", "Requests by who is no operator", ["reason"])
+ACCESS_REFUSED = Counter(
+    "holdfast_refused_total", "Requests for what is private, and posts, by who may not", ["reason"]
+)
 METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS"})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from flask import current_app
@@ -11,6 +11,7 @@ from holdfast.relay_state import RelayState
 from holdfast.state import State
 from holdfast.topics import Topics
 from holdfast.values import Values
+from origin.access import Access
 from origin.desk import Desk
 from origin.grip import Signatures
 from origin.produce import UpdateProducer
@@ -27,6 +28,7 @@ class Parts:
     relay: RelayState
     replay: Replay
     desk: Desk | None = None
+    access: Access = field(default_factory=Access)
 
 
 def parts() -> Parts:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 BURST = 500  # messages at once ...
 PER_SECOND = 100  # ... and from then on
+# Among the digests: one of them is of a private value.
+_PRIVATE = "private"
 _DIGEST_BYTES = 6  # 8 characters: 200 subscriptions in 1.6 kB of header
 
 
@@ -38,6 +40,14 @@ class SocketMemory:
 
     def write(self) -> str:
         return f"{self.tokens:.2f}/{self.at_ms}/{'.'.join(sorted(self.subscribed))}"
+
+    @property
+    def private(self) -> bool:
+        """Whether the socket was ever subscribed to something private."""
+        return _PRIVATE in self.subscribed
+
+    def note_private(self) -> None:
+        self.subscribed.add(_PRIVATE)
 
     def fill(self, now_ms: int) -> None:
         """Let time pass. An origin whose clock is behind another's gives nothing twice."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from holdfast.access_tokens import Grant
 from holdfast.errors import UnavailableError
 from holdfast.formats import socket_release
 from holdfast.messages import MAX_SUBSCRIPTIONS
@@ -17,11 +18,15 @@ from origin.views import snapshot_of
 class Subscribing:
     """names: now subscribed. shown: messages by name, of those that were not before.
 
-    faults: (name, status, detail) of the others. room: bytes that may be shown.
+    faults: (name, status, detail) of the others. room: bytes that may be shown. who: what the
+    client's token allows.
     """
 
-    def __init__(self, parts: Parts, memory: SocketMemory, room: int) -> None:
+    def __init__(
+        self, parts: Parts, memory: SocketMemory, room: int, who: Callable[[], Grant | None]
+    ) -> None:
         self._parts = parts
+        self._who = who
         self._memory = memory
         self._room = room
         self.names: list[str] = []
@@ -38,6 +43,8 @@ class Subscribing:
                 self.names.append(name)
             elif rules is None:
                 self.faults.append((name, 404, "no such value"))
+            elif rules.private and not self._may_read(name):
+                self.faults.append((name, 403, "private: connect with a token that allows it"))
             else:
                 wanted.append(rules)
         try:
@@ -48,6 +55,10 @@ class Subscribing:
             fault = self._show(rules, view)
             if fault is not None:
                 self.faults.append((rules.name, *fault))
+
+    def _may_read(self, name: str) -> bool:
+        grant = self._who()
+        return grant is not None and grant.allows("read", name)
 
     def _show(self, rules: Rules, view: View) -> tuple[int, str] | None:
         if len(self._memory.subscribed) >= MAX_SUBSCRIPTIONS:
@@ -62,6 +73,8 @@ class Subscribing:
             return 429, "too much for one answer; ask for this one again"
         self._room -= len(text)
         self._memory.subscribed.add(digest(rules.name))
+        if rules.private:
+            self._memory.note_private()
         self.names.append(rules.name)
         self.shown[rules.name] = text
         return None

@@ -35,7 +35,9 @@ MIMETYPES: dict[str, Representation] = {
 
 
 @blueprint.get("/values/<name>")
-def get_value(name: str) -> Response:
+@blueprint.get("/values/<name>/held/<ticket>")
+def get_value(name: str, ticket: str | None = None) -> Response:
+    """ticket: of who recovers a private stream (guard.py)."""
     rules = parts().values.rules(name)
     if rules is None:
         return _not_found(name)

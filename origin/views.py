@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from holdfast.errors import UnavailableError
+from holdfast.formats import private_channel, value_channel
 from holdfast.snapshots import Snapshot
 from holdfast.state import View
 from holdfast.values import Rules
 from origin.parts import parts
+
+
+def channel_of(name: str) -> str:
+    """The channel of a value's WebSockets."""
+    channel = value_channel(name)
+    return private_channel(channel) if parts().values.private(name) else channel
 
 
 def view_of(rules: Rules, *, history: bool = False) -> View:

@@ -6,10 +6,12 @@ from flask import Blueprint, Response, request
 from gripcontrol import WebSocketEvent
 from werkzeug.exceptions import Forbidden
 
-from holdfast.formats import HEARTBEAT_SECONDS, socket_release, value_channel
+from holdfast.access_tokens import TokenError
+from holdfast.formats import HEARTBEAT_SECONDS, socket_release
 from holdfast.messages import HEARTBEAT
 from holdfast.snapshots import Snapshot
 from holdfast.values import Rules
+from origin import guard
 from origin.answers import cacheable, of_snapshot
 from origin.conversation import Conversation
 from origin.parts import parts
@@ -25,7 +27,7 @@ from origin.socket_events import (
     subscribe,
 )
 from origin.socket_memory import SocketMemory
-from origin.views import snapshot_of, view_of
+from origin.views import channel_of, snapshot_of, view_of
 
 blueprint = Blueprint("websocket", __name__)
 
@@ -57,7 +59,7 @@ def open_socket(shown: Snapshot | None) -> Response:
     _require_signature()
     events = [WebSocketEvent("OPEN"), keep_alive(HEARTBEAT, HEARTBEAT_SECONDS)]
     if shown is not None:
-        events += [subscribe(value_channel(shown.name)), message(socket_release(shown))]
+        events += [subscribe(channel_of(shown.name)), message(socket_release(shown))]
     answer = _answer(events, SocketMemory())
     # Pushpin heeds what it is told among the messages.
     answer.headers["Sec-WebSocket-Extensions"] = "grip"
@@ -79,7 +81,14 @@ def answer_events(value: Rules | None) -> Response:
         memory = SocketMemory.read(request.headers.get(MEMORY, ""))
     except (EventsError, ValueError) as error:
         return problem(400, str(error))
-    return _answer(Conversation(parts(), value, memory).hear(events), memory)
+    if value is None and memory.private and guard.visitor() is None:
+        return guard.closing(TokenError("expired", "the token of this socket has ended"))
+    said = Conversation(parts(), value, memory, guard.visitor).hear(events)
+    answer = _answer(said, memory)
+    grant = guard.visitor() if memory.private else None
+    if grant is not None:
+        guard.until_expiry(answer, grant)
+    return answer
 
 
 def _open(value: Rules | None) -> Response:

@@ -69,7 +69,8 @@ def main() -> int:
     state = State(client)
     newest = Newest(state)
     pushpins = Fleet(
-        Addresses(settings.grip_url), lambda url: PushNode(url, newest, fastly_key=token)
+        Addresses(settings.grip_url),
+        lambda url: PushNode(url, newest, fastly_key=token, private=rules.private),
     )
     arrivals = Arrivals(settings.metrics_values)
     tuner = Tuner(SettingsMirror(client))

@@ -18,7 +18,7 @@ import requests
 from gripcontrol import parse_grip_uri
 
 from holdfast.config import is_fanout
-from holdfast.formats import confirm_items, probe
+from holdfast.formats import confirm_items, private_channel, probe
 from publisher import metrics
 from publisher.newest import Newest
 from publisher.nodes import READ_TIMEOUT_S, Node, connect_timeout_s
@@ -59,7 +59,7 @@ class Publication:
 class PushNode(Node[Sequence[Publication]]):
     """One Pushpin, or Fanout. An item is sent once; what was missed is settled by a confirm.
 
-    newest: what confirms show on WebSockets.
+    newest: what confirms show on WebSockets. private: of a value's name.
     """
 
     kind = "pushpin"
@@ -70,12 +70,14 @@ class PushNode(Node[Sequence[Publication]]):
         newest: Newest,
         clock: Callable[[], float] = time.monotonic,
         fastly_key: str | None = None,
+        private: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self._config = control(grip_url, fastly_key)
         self._fanout = is_fanout(grip_url)
         self._most_bytes = FANOUT_BODY_BYTES if self._fanout else MAX_BODY_BYTES
         super().__init__(self._config["control_uri"].rstrip("/"), clock)
         self._newest = newest
+        self._private = private
         self._owed: dict[str, tuple[int, bool]] = {}
 
     def send(self, work: Sequence[Publication]) -> None:
@@ -103,6 +105,12 @@ class PushNode(Node[Sequence[Publication]]):
         self._owed.clear()
 
     def _items(self, work: Sequence[Publication]) -> Iterator[dict[str, Any]]:
+        for name, item in self._named_items(work):
+            if name and self._private(name):
+                item = {**item, "channel": private_channel(item["channel"])}
+            yield item
+
+    def _named_items(self, work: Sequence[Publication]) -> Iterator[tuple[str, dict[str, Any]]]:
         for start in range(0, len(work), CONFIRM_BATCH):
             batch = work[start : start + CONFIRM_BATCH]
             newest = self._newest.messages(
@@ -110,10 +118,11 @@ class PushNode(Node[Sequence[Publication]]):
             )
             for each in batch:
                 if each.items is not None:
-                    yield from each.items
+                    items: Iterable[dict[str, Any]] = each.items
                 else:
                     message = newest.get(each.name)
-                    yield from confirm_items(each.name, each.version, message, text=each.text)
+                    items = confirm_items(each.name, each.version, message, text=each.text)
+                yield from ((each.name, item) for item in items)
 
     def count(self, result: str) -> None:
         metrics.PUBLISHES.labels(self.url, result).inc()

@@ -13,7 +13,16 @@ from pathlib import Path
 from holdfast.errors import ConfigError
 from stack.certificate import Certificate
 from stack.layout import LIBS, REPO, Part, Sizes, origins
-from stack.render import PUSHPIN_PORTS, door, edge, pushpin, pushpin_sockets, render, routes
+from stack.render import (
+    HOLD_RATE,
+    PUSHPIN_PORTS,
+    door,
+    edge,
+    pushpin,
+    pushpin_sockets,
+    render,
+    routes,
+)
 
 # A Unix socket's path is limited to 107 bytes; Pushpin's longest socket name has 33.
 LONGEST_FOLDER = 60
@@ -50,10 +59,11 @@ def write(
     post_rate: int,
     certificate: Certificate | None,
     say: Callable[[str], None],
+    hold_rate: int = HOLD_RATE,
 ) -> None:
     """Configuration of Kafka, Redis, Varnish, Pushpin and nginx; formats Kafka's storage once.
 
-    post_rate: updates per second that nginx takes from one address.
+    post_rate: updates per second that nginx takes from one address; hold_rate: new holds.
     certificate: what nginx shows; None = it speaks plain HTTP.
     """
     (folder / "redis").mkdir(exist_ok=True)
@@ -77,7 +87,7 @@ def write(
             sig_key=keys["grip_key"],
             ports={"http": ports[name], **numbers},
         )
-    nginx(folder / "nginx", folder, ports, sizes, post_rate, certificate)
+    nginx(folder / "nginx", folder, ports, sizes, post_rate, certificate, hold_rate)
 
 
 def nginx(
@@ -87,6 +97,7 @@ def nginx(
     sizes: Sizes,
     post_rate: int,
     certificate: Certificate | None,
+    hold_rate: int = HOLD_RATE,
 ) -> None:
     """Write nginx's configuration into `target`: a front door of the stack in `folder`."""
     nofile = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -102,6 +113,7 @@ def nginx(
         connections=min(nofile, MOST_CONNECTIONS),
         nofile=nofile,
         post_rate=post_rate,
+        hold_rate=hold_rate,
         linger_s=NGINX_LINGER_S,
         user="user root;" if os.geteuid() == 0 else "",
     )

@@ -23,6 +23,8 @@ PUSHPIN_SUBSCRIPTIONS = 20  # of one stream
 # confirm: releases of 100 values at once fit. Memory is taken as it is used.
 SOCKET_BUFFER = 16_384
 SOCKET_SUBSCRIPTIONS = 100  # MAX_SUBSCRIPTIONS in holdfast/messages.py
+# New holds per second that nginx takes from one address, where nobody says otherwise.
+HOLD_RATE = 5000
 HANDSHAKE_RATE = 300  # of WebSockets, per second, at one nginx
 HANDSHAKE_QUEUE = 10_000  # that wait for their turn; beyond it 429
 PUSHPIN_PORTS = ("http", "publish", "push", "sub", "command", "metrics")
@@ -148,6 +150,7 @@ def door(
     connections: int,
     nofile: int,
     post_rate: int,
+    hold_rate: int = HOLD_RATE,
     workers: str = "auto",
     linger_s: int,
     certificate: tuple[Path, Path] | None = None,
@@ -157,8 +160,8 @@ def door(
 
     pushpins, websockets (the Pushpins that serve those), varnishes: `server` directives' arguments.
     connections, nofile: of one worker. post_rate: updates per second that it takes from one
-    address. linger_s: how long the workers of before a reload, or of an nginx that is to stop, go
-    on serving the streams that they have.
+    address; hold_rate: new holds likewise. linger_s: how long the workers of before a reload, or of
+    an nginx that is to stop, go on serving the streams that they have.
     certificate: what it shows, and its key, PEM; None = it speaks plain HTTP.
     """
     if certificate:
@@ -180,6 +183,8 @@ def door(
         nofile=nofile,
         post_rate=post_rate,
         post_burst=2 * post_rate,
+        hold_rate=hold_rate,
+        hold_burst=2 * hold_rate,
         handshake_rate=HANDSHAKE_RATE,
         handshake_burst=HANDSHAKE_QUEUE,
         connections=connections,

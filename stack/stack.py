@@ -26,6 +26,7 @@ from holdfast.errors import HoldfastError
 from stack import certificate as certificates
 from stack import configure, orphans, ports, probes
 from stack.layout import POST_RATE, REPO, Part, Sizes, environment, parts, port_names, simulation
+from stack.render import HOLD_RATE
 from stack.serverless import emulator
 from stack.serverless.parts import parts as function_parts
 
@@ -65,11 +66,16 @@ class Stack:
         values: Path | None = None,
         simulate: bool = False,
         post_rate: int = POST_RATE,
+        hold_rate: int = HOLD_RATE,
+        settings: Mapping[str, str] | None = None,
         tls: bool = False,
         certificate: certificates.Certificate | None = None,
         say: Callable[[str], None] = _nothing,
     ) -> None:
-        """tls: nginx speaks HTTPS. certificate: what it shows; None = one of the stack's own."""
+        """tls: nginx speaks HTTPS. certificate: what it shows; None = one of the stack's own.
+
+        settings: more HOLDFAST_* of all parts.
+        """
         self.dir = folder.resolve()
         self._port = port
         self._pushpin_port = pushpin_port
@@ -77,6 +83,8 @@ class Stack:
         self._values = (values or REPO / "values.toml").resolve()
         self._simulate = simulate
         self._post_rate = post_rate
+        self._hold_rate = hold_rate
+        self._settings = dict(settings or {})
         self._tls = tls
         self._certificate = certificate
         self._say = say
@@ -115,7 +123,10 @@ class Stack:
             },
         )
         shown = self._shown_certificate()
-        configure.write(self.dir, self._ports, self._sizes, keys, self._post_rate, shown, self._say)
+        configure.write(
+            *(self.dir, self._ports, self._sizes, keys, self._post_rate, shown, self._say),
+            hold_rate=self._hold_rate,
+        )
         self._parts = parts(self.dir, self._ports, self._sizes, sys.executable, tls=self._tls)
         if self._sizes.functions:
             self._parts += function_parts(
@@ -124,7 +135,8 @@ class Stack:
         if self._simulate:
             door = f"{'https' if self._tls else 'http'}://127.0.0.1:{self._ports['nginx']}"
             self._parts.append(simulation(door, sys.executable))
-        self._environment = environment(self.dir, self._ports, self._sizes, self._values, keys)
+        own = environment(self.dir, self._ports, self._sizes, self._values, keys)
+        self._environment = {**own, **self._settings}
         (self.dir / "stack.json").write_text(
             json.dumps(
                 {

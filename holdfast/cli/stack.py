@@ -19,6 +19,7 @@ from rich.table import Table
 from holdfast.errors import HoldfastError
 from stack.certificate import Certificate
 from stack.layout import POST_RATE, Sizes
+from stack.render import HOLD_RATE
 from stack.stack import Stack
 
 dir_option = click.option(
@@ -66,6 +67,13 @@ def open_stack(folder: str) -> Stack:
     help="Updates per second that nginx takes from one address; more get 429.",
 )
 @click.option(
+    "--hold-rate",
+    default=HOLD_RATE,
+    show_default=True,
+    type=click.IntRange(1, 1_000_000),
+    help="New streams, long-polls and WebSockets per second that it takes from one address.",
+)
+@click.option(
     "--tls", is_flag=True, help="HTTPS and HTTP/2 at nginx, with a certificate of its own."
 )
 @click.option("--tls-certificate", type=_FILE, help="One to show instead, PEM, with its chain.")
@@ -88,6 +96,7 @@ def up(
     websockets: int,
     values: str | None,
     post_rate: int,
+    hold_rate: int,
     tls: bool,
     tls_certificate: Path | None,
     tls_key: Path | None,
@@ -117,6 +126,7 @@ def up(
         values=Path(values) if values else None,
         simulate=simulated,
         post_rate=post_rate,
+        hold_rate=hold_rate,
         tls=tls or certificate is not None,
         certificate=certificate,
         say=console.print,

@@ -10,7 +10,7 @@ import time
 
 import httpx
 
-from holdfast import config, values
+from holdfast import config, log_format, values
 from holdfast.errors import ConfigError
 from holdfast.hook_guard import Guard
 from holdfast.hook_states import HookState, HookStates
@@ -33,9 +33,7 @@ STUCK_AFTER_S = 30.0
 def main() -> int:
     try:
         settings = config.load()
-        logging.basicConfig(
-            level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        log_format.set_up(settings.log_level, settings.log_format)
         config.warn(log)
         rules = values.load(settings.values)
     except ConfigError as error:

@@ -110,6 +110,11 @@ class Viewer:
         return [data for _, event, data in self.events if event == "line"]
 
     @property
+    def ended(self) -> bool:
+        """Whether the stream is over, and nobody comes back."""
+        return not self._thread.is_alive()
+
+    @property
     def resets(self) -> int:
         return sum(event == "reset" for _, event, _ in self.events)
 

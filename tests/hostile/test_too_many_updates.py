@@ -1,4 +1,4 @@
-"""One address can't post without end, and can't pretend to be another."""
+"""One address can't post without end, nor open streams, and can't pretend to be another."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.conftest import VALUES
 from tests.e2e.viewers import Viewer, snapshot, until
 
 RATE = 5
+HOLDS = 20
 MANY = 30
 DISGUISES: dict[str, dict[str, str]] = {
     "none": {},
@@ -31,8 +32,10 @@ PATHS = ("/values/counter", "/values/counter?{}", "/values/visits", "/values/./c
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Stack]:
-    """A front door that takes 5 updates a second from one address, 10 at once."""
-    with temporary_stack(VALUES, post_rate=RATE) as stack:
+    """A front door that takes 5 updates and 20 new holds a second from one address, twice as many
+    at once.
+    """
+    with temporary_stack(VALUES, post_rate=RATE, hold_rate=HOLDS) as stack:
         yield stack
 
 
@@ -74,3 +77,31 @@ def test_reading_goes_on_meanwhile_and_what_was_taken_counts(strict):
             assert httpx.get(f"{strict.url}/values/counter", trust_env=False).status_code == 200
         until(lambda: viewer.values[-1] == before + taken, "all that was taken", 10)
         assert taken < MANY
+
+
+# HEAD is never held, and goes the same way.
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/values/counter?as=sse",
+        "/values/counter?as=ndjson",
+        "/values/counter?wait=20",
+        "/stream",
+        "/events/test/",
+    ],
+)
+def test_new_holds_are_limited_and_snapshots_are_not(strict, path):
+    taken = refused = 0
+    started = time.monotonic()
+    with httpx.Client(base_url=strict.url, trust_env=False, timeout=30) as client:
+        until(lambda: client.head(path).status_code != 429, "room for one")
+        for number in range(6 * HOLDS):
+            answer = client.head(path, headers={"X-Forwarded-For": f"10.0.0.{number}"})
+            if answer.status_code == 429:
+                refused += 1
+                assert answer.headers["Retry-After"] == "1"
+            else:
+                taken += 1
+        assert refused
+        assert taken <= 1 + 2 * HOLDS + HOLDS * (time.monotonic() - started)
+        assert client.get("/values/counter").status_code == 200

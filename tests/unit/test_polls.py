@@ -11,7 +11,7 @@ from holdfast.formats import confirm_items, release_items, stale_hint
 from holdfast.polls import FILTER, parse_wait
 from holdfast.snapshots import Snapshot
 from holdfast.updates import MAX_VALUE_BYTES
-from publisher.push import MAX_BODY_BYTES, bodies
+from publisher.push import MAX_BODY_BYTES, Publication, PushNode, bodies
 
 SNAPSHOT = Snapshot("headline", b'"a\\nb"', 12, 7, 1_764_000_000_123)
 
@@ -83,3 +83,19 @@ def test_the_largest_value_fits_into_one_body():
     items = release_items(Snapshot("n" * 64, widest, 12, 7, 1), text=True)
     assert len(list(bodies(items))) == 1
     assert sum(map(len, bodies(items))) < MAX_BODY_BYTES
+
+
+def test_a_private_value_is_sent_on_channels_of_its_own_alone():
+    class Nothing:
+        def messages(self, _wanted):
+            return {}
+
+    node = PushNode("http://pushpin", Nothing(), private=lambda name: name == "secret")
+    for name, prefix in (("secret", "private:secret"), ("open", "value:open")):
+        release = tuple(release_items(Snapshot(name, b'"hush"', 12, 7, 1), text=False))
+        confirm = Publication.confirm(name, 12, text=False)
+        for publication in (Publication(name, 12, False, release), confirm):
+            channels = [item["channel"] for item in node._items([publication])]
+            assert channels == [prefix, f"{prefix}:ndjson"]
+    hint = Publication("", 0, False, (stale_hint(),))
+    assert [item["channel"] for item in node._items([hint])] == ["stale"]
