@@ -15,13 +15,16 @@ def token(
     key: Any = KEY,
     algorithm: str = "HS256",
     key_id: str | None = None,
-    lives_s: float = 600,
+    lives_s: float = 7200,
     leave_out: str = "",
     aud: str = "holdfast",
     claims: dict[str, Any] | None = None,
     **rights: list[str],
 ) -> str:
-    """rights: read, write, events. lives_s below 0: it has expired. leave_out: a claim."""
+    """rights: read, write, events. lives_s: as long as any run of all tests; below 0: expired.
+
+    leave_out: a claim.
+    """
     body = {"aud": aud, "exp": int(time.time() + lives_s), "holdfast": rights, **(claims or {})}
     body.pop(leave_out, None)
     return jwt.encode(body, key, algorithm, headers={"kid": key_id} if key_id else None)
