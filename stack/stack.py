@@ -352,6 +352,7 @@ class Stack:
             "holdfast-origin": ("origin", "http"),
             "holdfast-publisher": ("publisher", "metrics"),
             "holdfast-relay": ("relay", "metrics"),
+            "holdfast-hooks": ("hooks", "metrics"),
             "holdfast-edge": ("exporter", "metrics"),
             "holdfast-pushpin": ("pushpin", "metrics"),
         }

@@ -30,7 +30,7 @@ _COUNT = click.IntRange(1, 8)
 
 def parts_of(sizes: Sizes) -> tuple[str, ...]:
     """What can be broken in a stack of these sizes."""
-    kinds = ("origin", "publisher", "varnish", "pushpin")
+    kinds = ("origin", "publisher", "varnish", "pushpin", "websocket")
     return (*(name for kind in kinds for name in sizes.names(kind)), "redis", "kafka", "nginx")
 
 

@@ -50,7 +50,7 @@ def watch(name: str, count: int | None, as_json: bool, url: str | None, folder: 
     It comes back from whatever happens. On a terminal it is one line that changes; else a line for
     each release, with --json the snapshot as it came.
     """
-    with Client(_url(url, folder)) as client:
+    with _client(url, folder) as client:
         try:
             if sys.stdout.isatty() and not as_json:
                 with Screen(name, Console()) as screen:
@@ -111,7 +111,7 @@ def add(
     folder: str,
 ) -> None:
     """Add NUMBER to NAME, once, however often it has to be sent."""
-    with Client(_url(url, folder)) as client:
+    with _client(url, folder) as client:
         try:
             accepted = client.add(name, _number(number), key=key, timeout_s=timeout_s)
         except RefusedError as error:
@@ -139,6 +139,13 @@ def _number(text: str) -> int | float:
     if not math.isfinite(number):
         raise click.UsageError(f"{text} is no number")
     return number
+
+
+def _client(url: str | None, folder: str) -> Client:
+    try:
+        return Client(_url(url, folder))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _url(url: str | None, folder: str) -> str:

@@ -20,10 +20,16 @@ class Client:
     """Reads, watches and changes the values of the service at `url`, its front door.
 
     One for many values and threads. token: for values that are private or not open to all
-    (docs/operating.md, Access). options: for httpx.Client, such as `verify`.
+    (docs/access.md). options: for httpx.Client, such as `verify`. Raises ValueError.
     """
 
     def __init__(self, url: str, *, token: str | None = None, **options: Any) -> None:
+        try:
+            well = httpx.URL(url).scheme in ("http", "https") and bool(httpx.URL(url).host)
+        except httpx.InvalidURL:
+            well = False
+        if not well:
+            raise ValueError(f"{url} is no http:// or https:// URL")
         self._url = url.rstrip("/")
         self._client = httpx.Client(**options)
         if token is not None:

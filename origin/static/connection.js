@@ -71,18 +71,21 @@ export class Connection {
 
   async #keepStreaming(signal) {
     while (!signal.aborted) {
-      await this.#stream(signal);
+      const retryAfterMs = await this.#stream(signal);
       if (signal.aborted) return;
       this.#hear({ stream: false });
-      await pause((this.#heard.poll ? this.#slow : this.#quick).next(), signal);
+      const backoff = this.#heard.poll ? this.#slow : this.#quick;
+      await pause(retryAfterMs + backoff.next(), signal);
     }
   }
 
+  // Until it is over. For how long the server wants no other, ms.
   async #stream(signal) {
     const parser = new Parser();
     let firstAt = 0;
     let settled = false;
     let strike = 2;
+    let wanted = 0;
     let cancelDoubt = after(FIRST_MS, () => this.#startPolls());
     const onText = (text) => {
       cancelDoubt();
@@ -95,14 +98,16 @@ export class Connection {
     };
     try {
       await readStream(this.#ask({ as: "sse" }), { signal, onText });
-    } catch ({ status = 0 }) {
+    } catch ({ status = 0, retryAfterMs = 0 }) {
+      wanted = retryAfterMs;
       // A server that is away says little about streams.
       if (!firstAt && (status === 0 || status === 429 || status >= 500)) strike = 1;
     }
     cancelDoubt();
-    if (signal.aborted || settled) return;
+    if (signal.aborted || settled) return wanted;
     this.#strikes += strike;
     if (this.#strikes >= STRIKES) this.#startPolls();
+    return wanted;
   }
 
   #event({ event, data }) {
@@ -135,17 +140,18 @@ export class Connection {
       const askedAt = performance.now();
       const asked = this.#sink.version;
       let answer = null;
+      let wanted = 0;
       try {
         answer = await readText(this.#ask({ wait: WAIT_S }), { ms: POLL_MS, signal });
-      } catch {
-        // As with streams: come back in a while.
+      } catch ({ retryAfterMs = 0 }) {
+        wanted = retryAfterMs; // as with streams: come back in a while
       }
       if (signal.aborted) return;
       const news = Boolean(answer) && this.#answer(asked, answer);
       this.#hear({ poll: answer !== null });
       const held = answer !== null && performance.now() - askedAt >= EARLY_MS;
       if (news || held) backoff.reset();
-      else await pause(backoff.next(), signal);
+      else await pause(wanted + backoff.next(), signal);
     }
   }
 

@@ -6,11 +6,16 @@ const CONNECT_MS = 15_000;
 const HEARTBEAT_MS = 20_000; // the edge sends a comment at least this often
 const SILENCE_MS = 2 * HEARTBEAT_MS + 5_000;
 
-// An answer that is none of those that were asked for. status: of HTTP.
+const RETRY_MOST_MS = 60_000;
+
+// An answer that is none of those that were asked for. status: of HTTP. retryAfterMs: for how long the
+// server does not want to be asked again, as far as this script may know.
 export class Refused extends Error {
-  constructor(status) {
+  constructor({ status, headers }) {
     super(`status ${status}`);
     this.status = status;
+    const ms = 1000 * Number(headers.get("Retry-After"));
+    this.retryAfterMs = ms > 0 ? Math.min(ms, RETRY_MOST_MS) : 0;
   }
 }
 
@@ -20,7 +25,7 @@ export async function readText(url, { ms, signal }) {
   own.within(ms);
   try {
     const answer = await fetch(url, { cache: "no-store", signal: own.signal });
-    if (!answer.ok) throw new Refused(answer.status);
+    if (!answer.ok) throw new Refused(answer);
     return await answer.text();
   } finally {
     own.end();
@@ -38,7 +43,7 @@ export async function readStream(url, { headers = {}, signal, onText }) {
     });
     const type = answer.headers.get("Content-Type") ?? "";
     // A 200 of another type is a page of some hotel's network.
-    if (!answer.ok || !type.startsWith("text/event-stream")) throw new Refused(answer.status);
+    if (!answer.ok || !type.startsWith("text/event-stream")) throw new Refused(answer);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     for (;;) {
       const { done, value } = await reader.read();

@@ -12,6 +12,7 @@ import httpx
 from stack.chaos.check import Outcome, beyond_rate, lost_and_doubled
 from stack.chaos.faults import Fault
 from stack.chaos.posters import Posters
+from stack.chaos.socket_viewers import SocketViewer
 from stack.chaos.spread import PurgeWatch
 from stack.chaos.viewers import Viewer
 from stack.stack import Stack
@@ -59,7 +60,7 @@ async def play(
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=stack.url, trust_env=False, limits=limits) as client:
         start = {name: await _value(client, name) for name in NAMES}
-        viewers = [Viewer(client, NAMES[n % len(NAMES)]) for n in range(load.viewers)]
+        viewers = [_viewer(client, number) for number in range(load.viewers)]
         watching = [asyncio.create_task(viewer.watch()) for viewer in viewers]
         posters = Posters(stack.url, NAMES, load.updates)
         mend: Callable[[], None] | None = None
@@ -110,6 +111,12 @@ async def play(
         ),
         spreads=() if part.startswith("varnish") else tuple(spreads),
     )
+
+
+def _viewer(client: httpx.AsyncClient, number: int) -> Viewer:
+    """Of each value, every third viewer has a WebSocket."""
+    turn, value = divmod(number, len(NAMES))
+    return (SocketViewer if turn % 3 == 2 else Viewer)(client, NAMES[value])
 
 
 def _faults(

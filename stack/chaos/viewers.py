@@ -81,7 +81,9 @@ class Viewer:
             self._version = self._value = None
             return
         data = json.loads(event.data)
-        version, value = data["version"], data["value"]
+        self._note(data["version"], data["value"])
+
+    def _note(self, version: int, value: int) -> None:
         if self._version is not None and version <= self._version:
             self.violations.append(f"{self.name}: version {version} after {self._version}")
         if self._value is not None and value < self._value:

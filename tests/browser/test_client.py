@@ -263,6 +263,28 @@ def test_its_small_parts_do_what_they_say(stack, open_window):
     assert past == [str(values[1]), values[2], "[1]"]
 
 
+def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(stack, open_window):
+    driver = open_window(f"{stack.url}/events/")
+    pauses = driver.execute_async_script("""
+        const done = arguments[arguments.length - 1];
+        import("/static/connection.js").then(({ Connection }) => {
+          const asked = [];
+          window.fetch = async () => {
+            asked.push(performance.now());
+            if (asked.length === 4) {
+              connection.close();
+              done(asked.slice(1).map((at, number) => at - asked[number]));
+            }
+            return new Response("", { status: 429, headers: { "Retry-After": "1" } });
+          };
+          const sink = { version: -1, take: () => false, reset: () => {}, hear: () => {} };
+          const connection = new Connection("http://nobody.example/values/counter", sink);
+        });
+    """)
+    assert len(pauses) == 3
+    assert all(pause >= 1_000 for pause in pauses)
+
+
 def test_timers_that_a_browser_holds_up_are_fired_by_what_comes_meanwhile(stack, open_window):
     driver = open_window(f"{stack.url}/events/")
     fired = driver.execute_async_script("""

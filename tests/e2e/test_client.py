@@ -48,6 +48,13 @@ def test_what_is_refused_says_why(stack, words, exit_code, says):
     assert says in done.output
 
 
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://a", "http://", "http://[x"])
+def test_what_is_no_url_is_said(url):
+    done = CliRunner().invoke(main, ["watch", "counter", "--url", url])
+    assert done.exit_code == 2
+    assert "is no http:// or https:// URL" in done.output
+
+
 def test_nobody_there_is_an_error_after_the_time():
     command = ["add", "counter", "1", "--url", "http://127.0.0.1:1", "--timeout", "0.1"]
     done = CliRunner().invoke(main, command)

@@ -83,6 +83,27 @@ def test_an_update_is_answered_once_kafka_has_it_and_counts_once_for_each_key(st
         socket.wait_for("counter", before + 12)
 
 
+def test_a_kafka_that_hangs_is_an_answer_to_try_again_and_nothing_counts_twice(stack):
+    before = snapshot(stack.url, "counter")["value"]
+    key = str(uuid.uuid4())
+    kafka = stack.pid("kafka")
+    with Socket(stack.url, "/values/counter") as socket:
+        os.kill(kafka, signal.SIGSTOP)
+        try:
+            answer = socket.ask(type="add", value=2, key=key)
+        finally:
+            os.kill(kafka, signal.SIGCONT)
+        assert (answer["type"], answer["status"], answer["retry"]) == ("error", 503, True)
+
+        def taken() -> bool:
+            return socket.ask(type="add", value=2, key=key)["type"] == "accepted"
+
+        until(taken, "Kafka's acknowledgement", 60)
+        assert socket.ask(type="add", value=10)["type"] == "accepted"
+        socket.wait_for("counter", before + 12, 60)
+        assert socket.closed is None
+
+
 def test_a_value_of_the_largest_size_goes_both_ways(stack):
     text = "ä" * (MAX_VALUE_BYTES // 2 - 1)
     with Socket(stack.url, "/values/headline", max_size=None) as socket:
