@@ -17,7 +17,7 @@ from holdfast.errors import HoldfastError
 from stack.load import machine
 from stack.sweep import report
 from stack.sweep.choice import recommend
-from stack.sweep.step import Load, Measured, measure
+from stack.sweep.step import VALUES, Load, Measured, measure
 from stack.temporary import temporary_stack
 
 RATES = "0.2,0.5,1,2,5,10,50,unlimited"
@@ -84,7 +84,7 @@ def sweep(
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     try:
         console.print("starting a stack of its own")
-        with temporary_stack() as stack, Progress(*columns, console=console) as progress:
+        with temporary_stack(VALUES) as stack, Progress(*columns, console=console) as progress:
             for number, rate in enumerate(rates, 1):
                 title = f"{number}/{len(rates)} {report.name_of(rate)} releases/s"
                 task = progress.add_task(title)

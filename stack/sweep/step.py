@@ -18,6 +18,12 @@ from stack.stack import Stack
 from stack.sweep.counts import count
 
 VALUE = "counter"
+# It alone: releases are counted over all values.
+VALUES = f"""
+[values.{VALUE}]
+reduce = "sum"
+default = true
+"""
 UNLIMITED = 1_000_000  # the most that may be set: no limit
 PATIENCE_S = 30.0
 

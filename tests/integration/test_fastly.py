@@ -224,7 +224,8 @@ def test_fanout_that_was_away_is_owed_confirms(api, fanout, clock):
 
 def test_fanout_proves_that_it_is_back_without_a_hint(api, fanout, clock):
     api.publish_answers.append((500, {}))
-    hint = Publication("", 0, False, ({"channel": "stale", "formats": {"http-stream": {}}},))
+    item = {"channel": "stale", "formats": {"http-stream": {"action": "hint"}}}
+    hint = Publication("", 0, False, (item,))
     assert submit(fanout, [hint])  # not sent: Fastly knows none
     assert api.messages == []
     assert not submit(fanout, [release()])
