@@ -48,7 +48,7 @@ def test_what_is_refused_says_why(stack, words, exit_code, says):
     assert says in done.output
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://a", "http://", "http://[x"])
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://a", "http://"])
 def test_what_is_no_url_is_said(url):
     done = CliRunner().invoke(main, ["watch", "counter", "--url", url])
     assert done.exit_code == 2
