@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 import time
 
 from prometheus_client import REGISTRY
 
-from holdfast import config, console_stream, log_format, values
+from holdfast import console_stream, values
 from holdfast.budget import Budget
-from holdfast.errors import ConfigError
+from holdfast.config import Settings
 from holdfast.figures import Figures
 from holdfast.logs import Logs
 from holdfast.records import high_watermark
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
 from holdfast.value_states import ValueStates
-from publisher import health, metrics, presence, scrape
+from holdfast.values import Values
+from publisher import health, metrics, presence, process, scrape
 from publisher.addresses import Addresses
 from publisher.announce import Announcer
 from publisher.collector import Collector
@@ -42,21 +41,15 @@ log = logging.getLogger("publisher")
 STUCK_AFTER_S = 30.0
 
 
-def main() -> int:
-    try:
-        settings = config.load()
-        log_format.set_up(settings.log_level, settings.log_format)
-        config.warn(log)
-        rules = values.load(settings.values)
-        settings.require("publisher")
-        token = settings.secret("fastly_key")
-    except ConfigError as error:
-        sys.stderr.write(f"publisher: {error}\n")
-        return 2
+def _wanted(settings: Settings) -> tuple[Values, str]:
+    rules = values.load(settings.values)
+    settings.require("publisher")
+    return rules, settings.secret("fastly_key")
 
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+
+def main() -> int:
+    settings, (rules, token) = process.configure("publisher", log, _wanted)
+    stopping = process.until_signalled()
 
     metrics.begin(rules.topics)
     ensure_topics(settings, rules, stopping)

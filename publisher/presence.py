@@ -8,7 +8,6 @@ doesn't matter who counted before, or what became of a record: whoever leads now
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +22,7 @@ from holdfast.errors import UnavailableError
 from holdfast.value_states import ValueStates
 from holdfast.values import HOME_TOPIC, Rules, Values
 from publisher import metrics
+from publisher.scrape import VIEWERS, read
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,6 @@ TIMEOUT_S = 1.0  # of a question to a Pushpin, to connect and to answer
 SILENT_S = 3.0  # a Pushpin that does not answer keeps its count for so long: it may be busy
 AGAIN_S = 3.0  # a record that has not come through is written again after that
 AT_ONCE = 16  # Pushpins that are asked at the same time
-
-_CONNECTED = re.compile(r"^connection_connected (\d+)$", re.MULTILINE)
 
 # The connections that the Pushpin at this metrics URL holds. Raises requests.RequestException, or
 # ValueError when it is no Pushpin.
@@ -66,10 +64,10 @@ class PushpinMetrics:
     def __call__(self, url: str) -> int:
         answer = self._session.get(f"{url}/metrics", timeout=TIMEOUT_S)
         answer.raise_for_status()
-        found = _CONNECTED.search(answer.text)
+        found = read(answer.text, (VIEWERS,)).get(VIEWERS)
         if found is None:
-            raise ValueError(f"{url} does not say connection_connected")
-        return int(found[1])
+            raise ValueError(f"{url} does not say {VIEWERS}")
+        return int(found)
 
 
 class Counts:

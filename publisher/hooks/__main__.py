@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 import time
 
 import httpx
 
-from holdfast import config, log_format, values
-from holdfast.errors import ConfigError
+from holdfast import values
 from holdfast.hook_guard import Guard
 from holdfast.hook_states import HookState, HookStates
 from holdfast.hooks import Hook
 from holdfast.release_feed import ReleaseFeed
 from holdfast.settings_mirror import SettingsMirror
 from holdfast.state import State, connect
-from publisher import health
+from publisher import health, process
 from publisher.hooks.courier import Courier
 from publisher.hooks.lease import Lease
 from publisher.hooks.loop import Hooks
@@ -31,18 +28,8 @@ STUCK_AFTER_S = 30.0
 
 
 def main() -> int:
-    try:
-        settings = config.load()
-        log_format.set_up(settings.log_level, settings.log_format)
-        config.warn(log)
-        rules = values.load(settings.values)
-    except ConfigError as error:
-        sys.stderr.write(f"hooks: {error}\n")
-        return 2
-
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    settings, rules = process.configure("hooks", log, lambda it: values.load(it.values))
+    stopping = process.until_signalled()
 
     client = connect(settings.redis_url)
     feed = ReleaseFeed(client, State(client), rules)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 import time
 
 from prometheus_client import REGISTRY
 
-from holdfast import config, log_format, topics
-from holdfast.errors import ConfigError
+from holdfast import topics
+from holdfast.config import Settings, is_fanout
 from holdfast.logs import Logs
 from holdfast.relay_state import RelayState
 from holdfast.state import connect
-from publisher import health
+from holdfast.topics import Topics
+from publisher import health, process
 from publisher.addresses import Addresses
 from publisher.fleet import Fleet, Lookout
 from publisher.gauges import Reading
@@ -31,20 +30,15 @@ log = logging.getLogger("relay")
 STUCK_AFTER_S = 30.0
 
 
-def main() -> int:
-    try:
-        settings = config.load()
-        log_format.set_up(settings.log_level, settings.log_format)
-        config.warn(log)
-        rules = topics.load(settings.values)
-        settings.require("relay")
-    except ConfigError as error:
-        sys.stderr.write(f"relay: {error}\n")
-        return 2
+def _wanted(settings: Settings) -> Topics:
+    rules = topics.load(settings.values)
+    settings.require("relay")
+    return rules
 
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+
+def main() -> int:
+    settings, rules = process.configure("relay", log, _wanted)
+    stopping = process.until_signalled()
 
     if not rules:
         log.info("values.toml has no [events]: nothing is relayed")
@@ -63,7 +57,7 @@ def main() -> int:
     )
     consumer = make_relay_consumer(settings)
     watch = TopicWatch(settings.cluster, rules, stopping)
-    limits = FANOUT if any(map(config.is_fanout, settings.grip_url)) else PUSHPIN
+    limits = FANOUT if any(map(is_fanout, settings.grip_url)) else PUSHPIN
     logs = Logs(settings.cluster)
     relay = Relay(settings.slot, rules, state, logs, consumer, watch, nodes, limits=limits)
     for part in (watch, nodes, Lookout([nodes.look], stopping)):
